@@ -1,0 +1,142 @@
+// StorageManager: the namespaces of a store, and their snapshots on disk.
+#ifndef RKVS_MANAGER_H_
+#define RKVS_MANAGER_H_
+
+#include <rkvs/namespace.h>
+#include <rkvs/options.h>
+#include <rkvs/stats.h>
+#include <rkvs/status.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace rkvs {
+
+namespace internal {
+class ManagerImpl;
+}  // namespace internal
+
+// A store: named namespaces, and a directory for their snapshots if one was given.
+//
+//   rkvs::StorageManager manager({.directory = "data"});
+//   manager.initialize("store.rkvs");
+//   auto users = manager.create_namespace("users");
+//   users->set("alice", "admin");
+//   manager.save_all("store.rkvs");
+//
+// Every function may be called by any number of threads at the same time, the destructor and moves
+// aside. Before initialize() has succeeded, every function but those that say so is
+// NotInitialized. Destroying the manager closes its namespaces: handles that are left answer
+// Closed. Values stay valid.
+//
+// File names are single path components inside the manager's directory: no '/', no leading dot,
+// at most 200 bytes; others are InvalidName. Namespace names are 1 to 128 bytes of UTF-8 without
+// control characters; others are InvalidName.
+class StorageManager {
+ public:
+  // Without persistence, with default options.
+  StorageManager();
+  explicit StorageManager(StorageOptions options);
+  ~StorageManager();
+  StorageManager(StorageManager&& other) noexcept;
+  StorageManager& operator=(StorageManager&& other) noexcept;
+
+  // --- Life ------------------------------------------------------------------------------------
+
+  // Makes the manager ready, empty. A second call, of either form, is Ok and changes nothing.
+  Status initialize();
+  // Makes the manager ready with what `file` holds, or empty when there is no such file. On any
+  // error the manager stays uninitialised and the file untouched. NoPersistence, InvalidName,
+  // SnapshotCorrupt, SnapshotVersion, Io, TooManyNamespaces, NoMemory.
+  Status initialize(std::string_view file);
+  // Works before initialize().
+  bool is_initialized() const noexcept;
+  // Works before initialize().
+  bool has_persistence() const noexcept;
+
+  // --- Namespaces ------------------------------------------------------------------------------
+
+  // InvalidName, InvalidArgument, NamespaceExists, TooManyNamespaces.
+  Result<Namespace> create_namespace(std::string_view name, const NamespaceConfig& config = {});
+  // NamespaceNotFound if there is none of this name.
+  Result<Namespace> get_namespace(std::string_view name) const;
+  // Removes the namespace and its data. Operations of other threads on it either finish before or
+  // answer NamespaceDeleted. NamespaceNotFound.
+  Status delete_namespace(std::string_view name);
+  // The names, sorted.
+  Result<std::vector<std::string>> list_namespaces() const;
+  // See Namespace::update_config. NamespaceNotFound.
+  Status update_namespace_config(std::string_view name, const NamespaceConfig& config);
+
+  // --- Configuration and figures ---------------------------------------------------------------
+
+  // What is in force. Works before initialize().
+  StorageConfig get_config() const;
+  // Fields that are unset become their defaults. LimitBelowUse when there are more namespaces than
+  // max_namespaces already; then nothing changes.
+  Status update_config(const StorageConfig& config);
+
+  // NamespaceNotFound.
+  Result<NamespaceStats> namespace_stats(std::string_view name) const;
+  // Sorted by name. Each namespace's figures are of one instant.
+  Result<std::vector<NamespaceStats>> all_namespace_stats() const;
+  Result<std::size_t> namespace_count() const;
+  // Of all namespaces.
+  Result<uint64_t> total_key_count() const;
+
+  // --- Snapshots -------------------------------------------------------------------------------
+  // A save is one instant of all it holds. It is Ok only when the file is complete, synced and
+  // under its name; whatever fails, the file that was there before is still there whole. Saves to
+  // one name may overlap: the last to finish wins whole. All: NoPersistence, InvalidName, Io,
+  // NoMemory, Timeout.
+
+  Status save_all(std::string_view file);
+  // NamespaceNotFound.
+  Status save_namespace(std::string_view name, std::string_view file);
+
+  // Adds the one namespace that `file` holds, under its own name or as `new_name`, with its own
+  // limits. Returns the name. SnapshotNotFound, SnapshotCorrupt, SnapshotVersion, NamespaceExists,
+  // TooManyNamespaces; InvalidArgument when the file holds none or several.
+  Result<std::string> load_namespace(std::string_view file);
+  Result<std::string> load_namespace_as(std::string_view file, std::string_view new_name);
+  // The same for the namespace `from` of a file with any number of them. NamespaceNotFound.
+  Result<std::string> load_namespace_as(std::string_view file, std::string_view new_name,
+                                        std::string_view from);
+
+ private:
+  std::unique_ptr<internal::ManagerImpl> impl_;
+};
+
+// Builds a StorageManager step by step.
+//
+//   auto manager = rkvs::StorageManagerBuilder().with_persistence("data").build();
+class StorageManagerBuilder {
+ public:
+  StorageManagerBuilder& with_config(StorageConfig config) {
+    options_.config = std::move(config);
+    return *this;
+  }
+  StorageManagerBuilder& with_persistence(std::filesystem::path directory) {
+    options_.directory = std::move(directory);
+    return *this;
+  }
+  StorageManagerBuilder& with_log_hook(LogHook log) {
+    options_.log = std::move(log);
+    return *this;
+  }
+  // May be called again for a second manager with the same options.
+  StorageManager build() const { return StorageManager(options_); }
+
+ private:
+  StorageOptions options_;
+};
+
+}  // namespace rkvs
+
+#endif  // RKVS_MANAGER_H_

@@ -1,0 +1,137 @@
+// StatusCode, Status and Result<T>: how every operation of rkvs says what came of it.
+#ifndef RKVS_STATUS_H_
+#define RKVS_STATUS_H_
+
+#include <cassert>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace rkvs {
+
+// One code for each decision that a caller can make. Zero is success, positive codes are outcomes
+// that belong to normal use, negative codes are errors. The numbers are part of the ABI and never
+// change or return with another meaning.
+enum class [[nodiscard]] StatusCode : int32_t {
+  kOk = 0,
+
+  // Outcomes.
+  kNotFound = 1,         // the key is not there
+  kExists = 2,           // the key is there already
+  kVersionMismatch = 3,  // the entry has another version than the one asked for
+  kNotApplied = 4,       // an item of a failed all-or-nothing batch that had no fault of its own
+
+  // Errors.
+  kInvalidArgument = -1,
+  kInvalidName = -2,         // a namespace or file name that is not allowed
+  kNotInitialized = -3,      // StorageManager::initialize() has not succeeded yet
+  kClosed = -4,              // the manager is closed
+  kNamespaceNotFound = -5,
+  kNamespaceExists = -6,
+  kNamespaceDeleted = -7,    // the handle's namespace was deleted
+  kTooManyNamespaces = -8,   // max_namespaces is reached
+  kTooManyKeys = -9,         // max_keys is reached
+  kLimitBelowUse = -10,      // a new limit is below what is in use now
+  kKeyTooLarge = -11,
+  kValueTooLarge = -12,
+  kMemoryLimit = -13,        // max_bytes is reached
+  kNoMemory = -14,           // the system has no memory left
+  kTimeout = -15,            // lock_timeout passed before the operation could finish
+  kCancelled = -16,
+  kNotANumber = -17,
+  kOverflow = -18,
+  kNoPersistence = -19,      // the manager was built without a directory
+  kSnapshotNotFound = -20,
+  kSnapshotCorrupt = -21,
+  kSnapshotVersion = -22,    // a snapshot of a format that this version does not read
+  kIo = -23,
+  kDirectoryLocked = -24,    // another process saves into this directory
+  kAutosaveExists = -25,
+  kAutosaveNotConfigured = -26,
+  kAutosaveNotRunning = -27,
+  kBusy = -28,
+  kWouldDeadlock = -29,
+  kForked = -30,             // the process is a fork of the one that opened the store
+  kUnsupported = -31,
+  kInternal = -32,
+};
+
+// The code's name as it stands in the enumeration, without the k: "NotFound". Never empty.
+std::string_view status_code_name(StatusCode code) noexcept;
+
+// True for negative codes alone: an outcome such as NotFound is not an error.
+constexpr bool is_error(StatusCode code) noexcept { return static_cast<int32_t>(code) < 0; }
+
+// A code and, for errors, a message that names the value and the limit. Copying is cheap and never
+// throws. A const Status may be read by many threads.
+class [[nodiscard]] Status {
+ public:
+  // Ok.
+  Status() noexcept = default;
+  // A code without a message. Never allocates.
+  Status(StatusCode code) noexcept : code_(code) {}  // NOLINT(google-explicit-constructor)
+  // Keeps the code and drops the message where no memory is left for it.
+  Status(StatusCode code, std::string message) noexcept;
+
+  bool ok() const noexcept { return code_ == StatusCode::kOk; }
+  bool is_error() const noexcept { return rkvs::is_error(code_); }
+  StatusCode code() const noexcept { return code_; }
+  // The message, or an empty view. Valid as long as this Status or a copy of it.
+  std::string_view message() const noexcept {
+    return message_ ? std::string_view(*message_) : std::string_view();
+  }
+  // "TooManyKeys: ...", for logs.
+  std::string to_string() const;
+
+  // Statuses are equal when their codes are.
+  friend bool operator==(const Status& a, const Status& b) noexcept { return a.code_ == b.code_; }
+
+ private:
+  StatusCode code_ = StatusCode::kOk;
+  std::shared_ptr<const std::string> message_;
+};
+
+// A T, or the status that says why there is none. ok() exactly when it holds a T.
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  // Holds a value; the status is Ok.
+  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  // Holds no value. `status` must not be Ok.
+  Result(Status status) noexcept : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
+    assert(!status_.ok());
+  }
+  Result(StatusCode code) noexcept : Result(Status(code)) {}  // NOLINT(google-explicit-constructor)
+
+  bool ok() const noexcept { return value_.has_value(); }
+  explicit operator bool() const noexcept { return ok(); }
+  const Status& status() const noexcept { return status_; }
+  StatusCode code() const noexcept { return status_.code(); }
+
+  // The value. Only where ok().
+  T& value() & { return assert(ok()), *value_; }
+  const T& value() const& { return assert(ok()), *value_; }
+  T&& value() && { return assert(ok()), *std::move(value_); }
+  T& operator*() & { return value(); }
+  const T& operator*() const& { return value(); }
+  T&& operator*() && { return std::move(*this).value(); }
+  T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
+
+  // The value, or `other` where there is none.
+  template <typename U>
+  T value_or(U&& other) && {
+    return ok() ? *std::move(value_) : static_cast<T>(std::forward<U>(other));
+  }
+
+ private:
+  Status status_;
+  std::optional<T> value_;
+};
+
+}  // namespace rkvs
+
+#endif  // RKVS_STATUS_H_

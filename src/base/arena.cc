@@ -1,0 +1,177 @@
+#include "base/arena.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <limits>
+
+#include "base/arena_central.h"
+#include "base/arena_page_heap.h"
+#include "base/arena_poison.h"
+#include "base/arena_region.h"
+#include "base/arena_size_class.h"
+#include "base/arena_thread_cache.h"
+
+// Layers, each with its own lock, taken downwards only:
+//   caches of threads (no lock)  ->  one central list per class  ->  page heap  ->  system
+// A block's size gives its class, so giving it back needs nothing but the thread's own stack. Only
+// the central list looks up the block's span, by the region's address and the page's number.
+namespace rkvs::internal {
+namespace {
+
+using namespace arena;
+
+// Above this a block gets a mapping of its own: in a region two of this size would not fit.
+constexpr size_t kMaxPaged = size_t{1} << 20;
+
+std::atomic<size_t> g_large_bytes{0};
+std::atomic<size_t> g_large_blocks{0};
+std::atomic<int64_t> g_calls_until_failure{0};
+
+size_t pages_for(size_t bytes) { return (bytes + kPageSize - 1) / kPageSize; }
+
+size_t large_size(size_t bytes) {
+  // No system maps as much; just keep the rounding from overflowing.
+  constexpr size_t kMost = std::numeric_limits<size_t>::max() / 4;
+  return round_to_system_pages(bytes < kMost ? bytes : kMost);
+}
+
+void* allocate_pages(size_t bytes) {
+  Span* span = g_page_heap.allocate(pages_for(bytes), Span::Kind::kPages, 0);
+  g_page_heap.run_chores();
+  return span == nullptr ? nullptr : address_of(span);
+}
+
+void deallocate_pages(void* block) {
+  g_page_heap.deallocate(&region_of(block)->spans[offset_in_region(block) / kPageSize]);
+  g_page_heap.run_chores();
+}
+
+void* allocate_large(size_t bytes) {
+  const size_t size = large_size(bytes);
+  void* block = map_memory(size);
+  if (block == nullptr) return nullptr;
+  poison(block, size);
+  g_large_bytes.fetch_add(size, std::memory_order_relaxed);
+  g_large_blocks.fetch_add(1, std::memory_order_relaxed);
+  return block;
+}
+
+void deallocate_large(void* block, size_t bytes) {
+  const size_t size = large_size(bytes);
+  unmap_memory(block, size);
+  g_large_bytes.fetch_sub(size, std::memory_order_relaxed);
+  g_large_blocks.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool is_call_to_fail() {
+  return g_calls_until_failure.fetch_sub(1, std::memory_order_relaxed) == 1;
+}
+
+void before_fork() RKVS_NO_THREAD_SAFETY_ANALYSIS {
+  before_fork_caches();
+  for (CentralList& central : g_central_lists) central.before_fork();
+  g_page_heap.before_fork();
+}
+
+void after_fork_in_parent() RKVS_NO_THREAD_SAFETY_ANALYSIS {
+  g_page_heap.after_fork_in_parent();
+  for (CentralList& central : g_central_lists) central.after_fork_in_parent();
+  after_fork_caches_in_parent();
+}
+
+void after_fork_in_child() {
+  g_page_heap.after_fork_in_child();
+  for (CentralList& central : g_central_lists) central.after_fork_in_child();
+  after_fork_caches_in_child();
+}
+
+// A library that is loaded before its host forks is the only case that matters, so registering
+// while the library is loaded is early enough.
+[[maybe_unused]] const int g_fork_handlers =
+    ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
+
+}  // namespace
+
+void* Arena::allocate(size_t bytes) noexcept {
+  if (g_calls_until_failure.load(std::memory_order_relaxed) > 0 && is_call_to_fail()) [[unlikely]] {
+    return nullptr;
+  }
+  void* block;
+  if (bytes <= kMaxSmall) [[likely]] {
+    const size_t size_class = class_of(bytes);
+    Bin& bin = t_bins[size_class];
+    const uint32_t count = bin.count.load(std::memory_order_relaxed);
+    if (count != 0) [[likely]] {
+      block = bin.blocks[count - 1];
+      bin.count.store(count - 1, std::memory_order_relaxed);
+    } else {
+      block = refill_bin(size_class);
+      g_page_heap.run_chores();
+    }
+  } else {
+    block = bytes <= kMaxPaged ? allocate_pages(bytes) : allocate_large(bytes);
+  }
+  if (block != nullptr) unpoison(block, bytes);
+  return block;
+}
+
+void Arena::deallocate(void* block, size_t bytes) noexcept {
+  if (block == nullptr) return;
+  poison(block, block_size(bytes));
+  if (bytes <= kMaxSmall) [[likely]] {
+    const size_t size_class = class_of(bytes);
+    Bin& bin = t_bins[size_class];
+    const uint32_t count = bin.count.load(std::memory_order_relaxed);
+    if (count < bin.limit) [[likely]] {
+      bin.blocks[count] = block;
+      bin.count.store(count + 1, std::memory_order_relaxed);
+    } else {
+      drain_bin(size_class, block);
+      g_page_heap.run_chores();
+    }
+  } else if (bytes <= kMaxPaged) {
+    deallocate_pages(block);
+  } else {
+    deallocate_large(block, bytes);
+  }
+}
+
+size_t Arena::block_size(size_t bytes) noexcept {
+  if (bytes <= kMaxSmall) return kSizeClasses[class_of(bytes)].size;
+  if (bytes <= kMaxPaged) return pages_for(bytes) * kPageSize;
+  return large_size(bytes);
+}
+
+Arena::Stats Arena::stats() noexcept {
+  Stats stats;
+  const CacheFigures caches = cache_figures();
+  for (size_t c = 0; c < kClasses; ++c) {
+    stats.bytes_in_use += g_central_lists[c].taken() * kSizeClasses[c].size;
+  }
+  const PageHeap::Figures heap = g_page_heap.figures();
+  const size_t large_bytes = g_large_bytes.load(std::memory_order_relaxed);
+  // While other threads trade blocks, the cached ones may seem to be more than the taken ones.
+  stats.bytes_in_use -= caches.bytes_cached < stats.bytes_in_use ? caches.bytes_cached
+                                                                 : stats.bytes_in_use;
+  stats.bytes_in_use += heap.block_pages * kPageSize + large_bytes;
+  stats.bytes_cached = caches.bytes_cached;
+  stats.bytes_reserved = heap.regions * kRegionSize + large_bytes + caches.bytes_reserved;
+  stats.regions = heap.regions;
+  stats.reserve_regions = heap.reserve_regions;
+  stats.late_regions = heap.late_regions;
+  stats.large_blocks = g_large_blocks.load(std::memory_order_relaxed);
+  stats.thread_caches = caches.threads;
+  return stats;
+}
+
+void Arena::trim() noexcept {
+  empty_own_bins();
+  g_page_heap.trim();
+}
+
+void Arena::fail_nth_allocation_for_testing(int64_t n) noexcept {
+  g_calls_until_failure.store(n, std::memory_order_relaxed);
+}
+
+}  // namespace rkvs::internal

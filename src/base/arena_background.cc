@@ -1,0 +1,116 @@
+// The arena's background thread: keeps the reserve of touched regions filled.
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/arena_page_heap.h"
+#include "base/futex.h"
+
+namespace rkvs::internal::arena {
+namespace {
+
+// How long the thread waits for work before it ends.
+constexpr std::chrono::seconds kIdle{1};
+
+constexpr size_t kStackSize = 64 * 1024;
+constexpr uint32_t kAnyCall = 1;
+
+}  // namespace
+
+void PageHeap::start_thread() {
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) == 0) {
+    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    // Refused where the minimum is larger, and then the default does as well.
+    ::pthread_attr_setstacksize(&attributes, kStackSize);
+    // Signals are for the threads of the program.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    const int error = ::pthread_create(&thread, &attributes, &PageHeap::run_thread, this);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    ::pthread_attr_destroy(&attributes);
+    if (error == 0) return;
+  }
+  // Then the arena lives without a reserve, and tries again when it grows.
+  MutexLock lock(mutex_);
+  thread_runs_ = false;
+}
+
+void PageHeap::call_thread() {
+  calls_.fetch_add(1, std::memory_order_release);
+  futex_wake(calls_, 1, kAnyCall);
+}
+
+void* PageHeap::run_thread(void* heap) {
+#if defined(__linux__)
+  ::pthread_setname_np(::pthread_self(), "rkvs-arena");
+#endif
+  static_cast<PageHeap*>(heap)->work();
+  return nullptr;
+}
+
+void PageHeap::work() {
+  for (;;) {
+    const uint32_t seen = calls_.load(std::memory_order_acquire);
+    while (add_to_reserve()) {
+    }
+    const Clock::time_point until = Clock::now() + kIdle;
+    while (calls_.load(std::memory_order_acquire) == seen && Clock::now() < until) {
+      futex_wait(calls_, seen, until, kAnyCall);
+    }
+    if (calls_.load(std::memory_order_acquire) == seen && end_if_asleep()) break;
+  }
+  unmap_doomed();
+}
+
+// Maps and touches one region if one is wanted. If there is nothing (more) to do returns false, and
+// from then on who wants something calls.
+bool PageHeap::add_to_reserve() {
+  {
+    MutexLock lock(mutex_);
+    if (!wants_reserve()) {
+      thread_sleeps_ = true;
+      return false;
+    }
+  }
+  void* memory = map_region(true);
+  {
+    MutexLock lock(mutex_);
+    if (memory == nullptr) {
+      thread_sleeps_ = true;
+      return false;
+    }
+    populating_ = memory;
+    ++regions_;
+  }
+  populate_region(memory);
+  Region* region = format_region(memory, true);
+  MutexLock lock(mutex_);
+  populating_ = nullptr;
+  region->next = reserve_;
+  reserve_ = region;
+  ++reserve_count_;
+  return true;
+}
+
+// False: somebody has called meanwhile.
+bool PageHeap::end_if_asleep() {
+  MutexLock lock(mutex_);
+  if (!thread_sleeps_) return false;
+  thread_runs_ = false;
+  thread_sleeps_ = false;
+  // Growth has ended, so one region is enough.
+  reserve_target_ = 1;
+  while (reserve_count_ > reserve_target_) {
+    Region* region = reserve_;
+    reserve_ = region->next;
+    --reserve_count_;
+    region->next = doomed_;
+    doomed_ = region;
+  }
+  return true;
+}
+
+}  // namespace rkvs::internal::arena

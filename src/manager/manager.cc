@@ -1,0 +1,161 @@
+// The public face of ManagerImpl.
+#include <rkvs/manager.h>
+
+#include <new>
+#include <utility>
+
+#include "manager/manager_impl.h"
+
+namespace rkvs {
+
+using internal::ManagerImpl;
+using internal::NamespaceImpl;
+using internal::NamespacePtr;
+
+namespace {
+
+// What a moved-from manager answers.
+const Status& closed() {
+  static const Status status(StatusCode::kClosed, "the StorageManager was moved from");
+  return status;
+}
+
+}  // namespace
+
+StorageManager::StorageManager() : StorageManager(StorageOptions()) {}
+StorageManager::StorageManager(StorageOptions options)
+    : impl_(std::make_unique<ManagerImpl>(std::move(options))) {}
+StorageManager::~StorageManager() = default;
+StorageManager::StorageManager(StorageManager&& other) noexcept = default;
+StorageManager& StorageManager::operator=(StorageManager&& other) noexcept = default;
+
+Status StorageManager::initialize() { return impl_ ? impl_->initialize(std::nullopt) : closed(); }
+Status StorageManager::initialize(std::string_view file) {
+  return impl_ ? impl_->initialize(file) : closed();
+}
+bool StorageManager::is_initialized() const noexcept { return impl_ && impl_->is_initialized(); }
+bool StorageManager::has_persistence() const noexcept { return impl_ && impl_->has_persistence(); }
+
+Result<Namespace> StorageManager::create_namespace(std::string_view name,
+                                                   const NamespaceConfig& config) {
+  if (!impl_) return closed();
+  auto created = impl_->create(name, config);
+  if (!created.ok()) return created.status();
+  return NamespaceImpl::handle(*std::move(created));
+}
+
+Result<Namespace> StorageManager::get_namespace(std::string_view name) const {
+  if (!impl_) return closed();
+  auto found = impl_->find(name);
+  if (!found.ok()) return found.status();
+  return NamespaceImpl::handle(*std::move(found));
+}
+
+Status StorageManager::delete_namespace(std::string_view name) {
+  return impl_ ? impl_->remove(name) : closed();
+}
+
+Result<std::vector<std::string>> StorageManager::list_namespaces() const {
+  if (!impl_) return closed();
+  auto all = impl_->all();
+  if (!all.ok()) return all.status();
+  try {
+    std::vector<std::string> names;
+    names.reserve(all->size());
+    for (const NamespacePtr& impl : *all) names.push_back(impl->name());
+    return names;
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+}
+
+Status StorageManager::update_namespace_config(std::string_view name,
+                                               const NamespaceConfig& config) {
+  if (!impl_) return closed();
+  const auto found = impl_->find(name);
+  return found.ok() ? (*found)->update_config(config) : found.status();
+}
+
+StorageConfig StorageManager::get_config() const {
+  return impl_ ? impl_->get_config() : StorageConfig();
+}
+Status StorageManager::update_config(const StorageConfig& config) {
+  return impl_ ? impl_->update_config(config) : closed();
+}
+
+Result<NamespaceStats> StorageManager::namespace_stats(std::string_view name) const {
+  if (!impl_) return closed();
+  const auto found = impl_->find(name);
+  if (!found.ok()) return found.status();
+  return (*found)->stats();
+}
+
+Result<std::vector<NamespaceStats>> StorageManager::all_namespace_stats() const {
+  if (!impl_) return closed();
+  auto all = impl_->all();
+  if (!all.ok()) return all.status();
+  try {
+    std::vector<NamespaceStats> list;
+    list.reserve(all->size());
+    for (const NamespacePtr& impl : *all) {
+      auto stats = impl->stats();
+      // Deleted since the list was made: it is not one of them any more.
+      if (stats.code() == StatusCode::kNamespaceDeleted) continue;
+      if (!stats.ok()) return stats.status();
+      list.push_back(*std::move(stats));
+    }
+    return list;
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+}
+
+Result<std::size_t> StorageManager::namespace_count() const {
+  if (!impl_) return closed();
+  return impl_->count();
+}
+
+Result<uint64_t> StorageManager::total_key_count() const {
+  const auto all = all_namespace_stats();
+  if (!all.ok()) return all.status();
+  uint64_t keys = 0;
+  for (const NamespaceStats& stats : *all) keys += stats.key_count;
+  return keys;
+}
+
+Status StorageManager::save_all(std::string_view file) {
+  if (!impl_) return closed();
+  const auto all = impl_->all();
+  return all.ok() ? impl_->save(*all, file) : all.status();
+}
+
+Status StorageManager::save_namespace(std::string_view name, std::string_view file) {
+  if (!impl_) return closed();
+  const auto found = impl_->find(name);
+  if (!found.ok()) return found.status();
+  try {
+    return impl_->save({*found}, file);
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+}
+
+Result<std::string> StorageManager::load_namespace(std::string_view file) {
+  if (!impl_) return closed();
+  return impl_->load(file, std::nullopt, std::nullopt);
+}
+
+Result<std::string> StorageManager::load_namespace_as(std::string_view file,
+                                                      std::string_view new_name) {
+  if (!impl_) return closed();
+  return impl_->load(file, new_name, std::nullopt);
+}
+
+Result<std::string> StorageManager::load_namespace_as(std::string_view file,
+                                                      std::string_view new_name,
+                                                      std::string_view from) {
+  if (!impl_) return closed();
+  return impl_->load(file, new_name, from);
+}
+
+}  // namespace rkvs

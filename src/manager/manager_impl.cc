@@ -1,0 +1,164 @@
+#include "manager/manager_impl.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "base/error.h"
+
+namespace rkvs::internal {
+
+ManagerImpl::~ManagerImpl() {
+  NamespaceMap namespaces;
+  {
+    const WriterLock lock(mutex_);
+    namespaces.swap(namespaces_);
+  }
+  for (auto& [name, impl] : namespaces) impl->close(StatusCode::kClosed);
+}
+
+Status ManagerImpl::check_initialized() const {
+  if (is_initialized()) [[likely]] return Status();
+  return make_error(StatusCode::kNotInitialized, "call StorageManager::initialize() first");
+}
+
+Status ManagerImpl::initialize(std::optional<std::string_view> file) {
+  const MutexLock once(initialize_mutex_);
+  if (is_initialized()) return Status();
+  Loaded loaded;
+  if (file.has_value()) {
+    auto read = read_file(*file, Selection());
+    if (!read.ok() && read.code() != StatusCode::kSnapshotNotFound) return read.status();
+    if (read.ok()) loaded = *std::move(read);
+  }
+  StorageConfig config = options_.config;
+  if (!config.max_namespaces.has_value()) {
+    config.max_namespaces = loaded.config.max_namespaces.value_or(0);
+  }
+  if (*config.max_namespaces != 0 && loaded.namespaces.size() > *config.max_namespaces) {
+    return make_error(StatusCode::kTooManyNamespaces, "\"", *file, "\" holds ",
+                      loaded.namespaces.size(), " namespaces; max_namespaces is ",
+                      *config.max_namespaces);
+  }
+  try {
+    NamespaceMap namespaces;
+    for (auto& impl : loaded.namespaces) namespaces.emplace(impl->name(), impl);
+    const WriterLock lock(mutex_);
+    namespaces_.swap(namespaces);
+    config_ = config;
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+  initialized_.store(true, std::memory_order_release);
+  return Status();
+}
+
+Status ManagerImpl::check_room(std::string_view name) const {
+  if (namespaces_.find(name) != namespaces_.end()) {
+    return make_error(StatusCode::kNamespaceExists, "there is a namespace \"", name, "\" already");
+  }
+  const uint64_t limit = config_.max_namespaces.value_or(0);
+  if (limit != 0 && namespaces_.size() >= limit) {
+    return make_error(StatusCode::kTooManyNamespaces, "namespace \"", name,
+                      "\" would be one more than max_namespaces = ", limit);
+  }
+  return Status();
+}
+
+Result<NamespacePtr> ManagerImpl::create(std::string_view name, const NamespaceConfig& config) {
+  if (Status status = check_initialized(); !status.ok()) return status;
+  if (Status status = validate_namespace_name(name); !status.ok()) return status;
+  if (Status status = validate_config(config); !status.ok()) return status;
+  {
+    // The usual refusals before anything is built; add() asks again.
+    const ReaderLock lock(mutex_);
+    if (Status status = check_room(name); !status.ok()) return status;
+  }
+  auto created = NamespaceImpl::create(name, config);
+  if (!created.ok()) return created.status();
+  if (Status status = add(*created); !status.ok()) return status;
+  return created;
+}
+
+Status ManagerImpl::add(NamespacePtr added) {
+  try {
+    std::string name = added->name();
+    const WriterLock lock(mutex_);
+    if (Status status = check_room(name); !status.ok()) return status;
+    namespaces_.emplace(std::move(name), std::move(added));
+    return Status();
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+}
+
+Result<NamespacePtr> ManagerImpl::find(std::string_view name) const {
+  if (Status status = check_initialized(); !status.ok()) return status;
+  const ReaderLock lock(mutex_);
+  const auto it = namespaces_.find(name);
+  if (it == namespaces_.end()) {
+    return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
+                      name.substr(0, kMaxNamespaceNameSize), "\"");
+  }
+  return it->second;
+}
+
+Status ManagerImpl::remove(std::string_view name) {
+  if (Status status = check_initialized(); !status.ok()) return status;
+  NamespacePtr removed;
+  {
+    const WriterLock lock(mutex_);
+    const auto it = namespaces_.find(name);
+    if (it == namespaces_.end()) {
+      return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
+                        name.substr(0, kMaxNamespaceNameSize), "\"");
+    }
+    removed = std::move(it->second);
+    namespaces_.erase(it);
+  }
+  removed->close(StatusCode::kNamespaceDeleted);
+  return Status();
+}
+
+Result<std::vector<NamespacePtr>> ManagerImpl::all() const {
+  if (Status status = check_initialized(); !status.ok()) return status;
+  std::vector<NamespacePtr> all;
+  try {
+    const ReaderLock lock(mutex_);
+    all.reserve(namespaces_.size());
+    for (const auto& [name, impl] : namespaces_) all.push_back(impl);
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+  std::sort(all.begin(), all.end(), [](const NamespacePtr& a, const NamespacePtr& b) {
+    return a->name() < b->name();
+  });
+  return all;
+}
+
+Result<size_t> ManagerImpl::count() const {
+  if (Status status = check_initialized(); !status.ok()) return status;
+  const ReaderLock lock(mutex_);
+  return namespaces_.size();
+}
+
+StorageConfig ManagerImpl::get_config() const {
+  if (!is_initialized()) return options_.config;
+  const ReaderLock lock(mutex_);
+  return config_;
+}
+
+Status ManagerImpl::update_config(const StorageConfig& config) {
+  if (Status status = check_initialized(); !status.ok()) return status;
+  const uint64_t limit = config.max_namespaces.value_or(0);
+  const WriterLock lock(mutex_);
+  if (limit != 0 && namespaces_.size() > limit) {
+    return make_error(StatusCode::kLimitBelowUse, "max_namespaces ", limit, " is below the ",
+                      namespaces_.size(), " namespaces that there are");
+  }
+  config_ = config;
+  config_.max_namespaces = limit;
+  return Status();
+}
+
+}  // namespace rkvs::internal

@@ -1,0 +1,109 @@
+// What a StorageManager owns.
+#ifndef RKVS_MANAGER_MANAGER_IMPL_H_
+#define RKVS_MANAGER_MANAGER_IMPL_H_
+
+#include <rkvs/manager.h>
+#include <rkvs/options.h>
+#include <rkvs/status.h>
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/file.h"
+#include "base/key_hash.h"
+#include "base/mutex.h"
+#include "base/thread_annotations.h"
+#include "store/namespace_impl.h"
+
+namespace rkvs::internal {
+
+using NamespacePtr = std::shared_ptr<NamespaceImpl>;
+
+struct NameHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view name) const {
+    return static_cast<size_t>(KeyHash::of_process()(name).hash);
+  }
+};
+// Looked up when a handle is made, not by operations on keys. The standard's map, because it stays
+// whole when an insertion finds no memory.
+using NamespaceMap = std::unordered_map<std::string, NamespacePtr, NameHash, std::equal_to<>>;
+
+class ManagerImpl {
+ public:
+  explicit ManagerImpl(StorageOptions options) : options_(std::move(options)) {}
+  // Closes every namespace.
+  ~ManagerImpl();
+
+  bool is_initialized() const { return initialized_.load(std::memory_order_acquire); }
+  bool has_persistence() const { return !options_.directory.empty(); }
+  // `file`: empty for none.
+  Status initialize(std::optional<std::string_view> file);
+
+  Result<NamespacePtr> create(std::string_view name, const NamespaceConfig& config);
+  Result<NamespacePtr> find(std::string_view name) const;
+  Status remove(std::string_view name);
+  // All of them, sorted by name.
+  Result<std::vector<NamespacePtr>> all() const;
+  // Without making a list.
+  Result<size_t> count() const;
+
+  StorageConfig get_config() const;
+  Status update_config(const StorageConfig& config);
+
+  // Ok, or NotInitialized.
+  Status check_initialized() const;
+
+  // --- manager_persistence.cc -------------------------------------------------------------------
+  Status save(const std::vector<NamespacePtr>& namespaces, std::string_view file);
+  // Reads `file` and adds the namespace `from`, or the only one of the file, as `new_name`, or
+  // under its own name.
+  Result<std::string> load(std::string_view file, std::optional<std::string_view> new_name,
+                           std::optional<std::string_view> from);
+
+ private:
+  // Adds a namespace that is complete. NamespaceExists, TooManyNamespaces, NoMemory.
+  Status add(NamespacePtr added);
+  Status check_room(std::string_view name) const RKVS_REQUIRES_SHARED(mutex_);
+
+  // NoPersistence, Io.
+  Result<const Directory*> directory();
+  struct Loaded {
+    StorageConfig config;
+    std::vector<NamespacePtr> namespaces;
+  };
+  // What to take from a file, and under which name. Unset: everything, under the names it has.
+  struct Selection {
+    std::optional<std::string_view> new_name;
+    std::optional<std::string_view> from;
+    bool single = false;  // InvalidArgument for a file that holds none or several
+  };
+  Result<Loaded> read_file(std::string_view file, const Selection& selection);
+
+  StorageOptions options_;
+  std::atomic<bool> initialized_{false};
+
+  // One initialize() at a time; before mutex_.
+  Mutex initialize_mutex_;
+
+  // Guards the map and the configuration; before the locks of namespaces. Held for look-ups and
+  // changes alone, never during I/O.
+  mutable SharedMutex mutex_;
+  NamespaceMap namespaces_ RKVS_GUARDED_BY(mutex_);
+  StorageConfig config_ RKVS_GUARDED_BY(mutex_);
+
+  // Opened when first needed.
+  Mutex directory_mutex_;
+  std::optional<Directory> directory_ RKVS_GUARDED_BY(directory_mutex_);
+};
+
+}  // namespace rkvs::internal
+
+#endif  // RKVS_MANAGER_MANAGER_IMPL_H_

@@ -1,0 +1,205 @@
+// Snapshots of a manager: from images to files and back.
+#include <rkvs/version.h>
+
+#include <chrono>
+#include <new>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "manager/manager_impl.h"
+#include "snapshot/reader.h"
+#include "snapshot/writer.h"
+#include "store/namespace_image.h"
+
+namespace rkvs::internal {
+namespace {
+
+int64_t unix_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+SnapshotNamespace describe(const NamespaceImage& image) {
+  SnapshotNamespace info;
+  info.name = image.name;
+  info.max_keys = image.config.max_keys;
+  info.max_value_size = image.config.max_value_size;
+  info.max_key_size = image.config.max_key_size;
+  info.shard_count = image.config.shard_count;
+  info.shards_in_use = image.shards_in_use;
+  info.lock_timeout_ms = static_cast<uint64_t>(image.config.lock_timeout.count());
+  info.entry_count = image.entries.size();
+  info.value_bytes = image.value_bytes;
+  info.last_version = image.last_version;
+  return info;
+}
+
+NamespaceConfig config_of(const SnapshotNamespace& info) {
+  NamespaceConfig config;
+  config.max_keys = info.max_keys;
+  config.max_value_size = info.max_value_size;
+  config.max_key_size = info.max_key_size;
+  config.shard_count = info.shard_count;
+  config.lock_timeout = std::chrono::milliseconds(info.lock_timeout_ms);
+  return config;
+}
+
+Status write_image(SnapshotWriter& writer, NamespaceImage& image) {
+  if (Status status = writer.begin_namespace(describe(image)); !status.ok()) return status;
+  // Entries are spread over memory in the order of their hashes: ask for each a little ahead.
+  constexpr size_t kAhead = 16;
+  for (size_t i = 0; i < image.entries.size(); ++i) {
+    if (i + kAhead < image.entries.size()) {
+      const Entry* ahead = image.entries[i + kAhead].get();
+      __builtin_prefetch(ahead);
+      __builtin_prefetch(reinterpret_cast<const char*>(ahead) + 64);
+    }
+    const Entry& entry = *image.entries[i].get();
+    if (Status status = writer.add({entry.key(), entry.value(), entry.version(), 0});
+        !status.ok()) {
+      return status;
+    }
+  }
+  return writer.end_namespace();
+}
+
+Status corrupt(std::string_view file, const SnapshotNamespace& info, std::string_view what) {
+  return make_error(StatusCode::kSnapshotCorrupt, "\"", file, "\", namespace \"", info.name,
+                    "\": ", what);
+}
+
+// What a failure to restore an entry says about the file.
+Status restore_error(StatusCode code, std::string_view file, const SnapshotNamespace& info) {
+  switch (code) {
+    case StatusCode::kExists:
+      return corrupt(file, info, "a key stands in it twice");
+    case StatusCode::kTooManyKeys:
+      return corrupt(file, info, "it holds more keys than its own max_keys");
+    case StatusCode::kNoMemory:
+      return code;
+    default:
+      return corrupt(file, info, status_code_name(code));
+  }
+}
+
+}  // namespace
+
+Result<const Directory*> ManagerImpl::directory() {
+  if (!has_persistence()) {
+    return make_error(StatusCode::kNoPersistence,
+                      "the StorageManager was built without a directory");
+  }
+  const MutexLock lock(directory_mutex_);
+  if (!directory_.has_value()) {
+    auto opened = Directory::open_or_create(options_.directory.string());
+    if (!opened.ok()) return opened.status();
+    directory_.emplace(*std::move(opened));
+  }
+  return &*directory_;
+}
+
+Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::string_view file) {
+  const auto directory = this->directory();
+  if (!directory.ok()) return directory.status();
+  auto target = AtomicFile::create(**directory, file);
+  if (!target.ok()) return target.status();
+  auto images = take_images(namespaces);
+  if (!images.ok()) return images.status();
+
+  SnapshotHeader header;
+  header.created_unix_ms = unix_ms();
+  header.library_version = version();
+  header.max_namespaces = get_config().max_namespaces.value_or(0);
+  header.namespace_count = images->size();
+  SnapshotWriter writer(**target);
+  if (Status status = writer.begin(header); !status.ok()) return status;
+  for (NamespaceImage& image : *images) {
+    if (Status status = write_image(writer, image); !status.ok()) return status;
+    image.entries = std::vector<EntryRef>();
+  }
+  if (Status status = writer.finish(); !status.ok()) return status;
+  return (*target)->commit();
+}
+
+Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
+                                                   const Selection& selection) {
+  const auto directory = this->directory();
+  if (!directory.ok()) return directory.status();
+  auto source = (*directory)->open_file(file);
+  if (!source.ok()) return source.status();
+  auto opened = SnapshotReader::open(*std::move(source));
+  if (!opened.ok()) return opened.status();
+  SnapshotReader& reader = **opened;
+  if (selection.single && reader.header().namespace_count != 1) {
+    return make_error(StatusCode::kInvalidArgument, "\"", file, "\" holds ",
+                      reader.header().namespace_count,
+                      " namespaces; name the one to load, or load a file that holds one");
+  }
+
+  Loaded loaded;
+  loaded.config.max_namespaces = reader.header().max_namespaces;
+  SnapshotChunk chunk;
+  bool wanted = false;
+  for (;;) {
+    const auto event = reader.next(chunk);
+    if (!event.ok()) return event.status();
+    const SnapshotNamespace& info = reader.current_namespace();
+    switch (*event) {
+      case SnapshotEvent::kEnd:
+        return loaded;
+      case SnapshotEvent::kNamespace: {
+        wanted = !selection.from.has_value() || *selection.from == info.name;
+        if (!wanted) break;
+        const NamespaceConfig config = config_of(info);
+        for (const Status& status : {validate_namespace_name(info.name), validate_config(config)}) {
+          if (!status.ok()) return corrupt(file, info, status.message());
+        }
+        auto created = NamespaceImpl::create(selection.new_name.value_or(info.name), config,
+                                             info.entry_count);
+        if (!created.ok()) return created.status();
+        restore_last_version(**created, info.last_version);
+        loaded.namespaces.push_back(*std::move(created));
+        break;
+      }
+      case SnapshotEvent::kChunk:
+        if (!wanted) break;
+        for (size_t i = 0; i < chunk.size(); ++i) {
+          const SnapshotEntry entry = chunk.entry(i);
+          const StatusCode code = restore_entry(*loaded.namespaces.back(),
+                                                {entry.key, entry.value, entry.version});
+          if (code != StatusCode::kOk) return restore_error(code, file, info);
+        }
+        break;
+    }
+  }
+}
+
+Result<std::string> ManagerImpl::load(std::string_view file,
+                                      std::optional<std::string_view> new_name,
+                                      std::optional<std::string_view> from) {
+  if (Status status = check_initialized(); !status.ok()) return status;
+  if (new_name.has_value()) {
+    if (Status status = validate_namespace_name(*new_name); !status.ok()) return status;
+    // Before the work, so that the usual mistake costs nothing; add() asks again.
+    const ReaderLock lock(mutex_);
+    if (Status status = check_room(*new_name); !status.ok()) return status;
+  }
+  auto loaded = read_file(file, {new_name, from, !from.has_value()});
+  if (!loaded.ok()) return loaded.status();
+  if (loaded->namespaces.empty()) {
+    return make_error(StatusCode::kNamespaceNotFound, "\"", file, "\" holds no namespace \"",
+                      from.value_or("").substr(0, kMaxNamespaceNameSize), "\"");
+  }
+  NamespacePtr& impl = loaded->namespaces.front();
+  try {
+    std::string name = impl->name();
+    if (Status status = add(std::move(impl)); !status.ok()) return status;
+    return name;
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+}
+
+}  // namespace rkvs::internal

@@ -1,0 +1,116 @@
+// EntryTable: the hash table of a shard, from a 64-bit hash to an entry.
+#ifndef RKVS_STORE_ENTRY_TABLE_H_
+#define RKVS_STORE_ENTRY_TABLE_H_
+
+#include <absl/container/flat_hash_map.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "store/entry.h"
+#include "store/table_memory.h"
+
+namespace rkvs::internal {
+
+// An absl::flat_hash_map keyed by the hash itself (16-byte slots, no second hashing), which never
+// allocates by surprise: it counts the inserts that are certainly possible without growing, and
+// make_room() grows it from a spare block that the caller obtained before taking the shard's lock.
+//
+//   while (size_t bytes = table.spare_needed(1); bytes != 0 && !TableMemory::has_spare(bytes)) {
+//     unlock; TableMemory::add_spare(bytes); lock again
+//   }
+//   table.make_room(1);
+//   table.insert(hash, entry);
+//
+// Not thread-safe; guarded by the shard's lock.
+class EntryTable {
+ public:
+  size_t size() const { return map_.size(); }
+  // Bytes that the table occupies.
+  size_t memory() const {
+    return map_.capacity() == 0 ? 0 : TableMemory::block_size(table_bytes(map_.capacity()));
+  }
+
+  // The place of the entry with this hash, or nullptr. Valid until the next insert or erase.
+  Entry** find(uint64_t hash) {
+    const auto it = map_.find(hash);
+    return it == map_.end() ? nullptr : &it->second;
+  }
+  Entry* const* find(uint64_t hash) const { return const_cast<EntryTable*>(this)->find(hash); }
+
+  // Starts loading what find(hash) will look at first.
+  void prefetch(uint64_t hash) const { map_.prefetch(hash); }
+
+  // 0 when `inserts` more entries certainly fit; else the size of the spare block for make_room.
+  size_t spare_needed(size_t inserts) const {
+    return inserts <= budget_ ? 0 : table_bytes(capacity_for(target_size(inserts)));
+  }
+  // Cannot fail where the spare is at hand; else throws std::bad_alloc before anything changed only
+  // if the table was empty: so have it at hand.
+  void make_room(size_t inserts) {
+    if (inserts <= budget_) return;
+    map_.reserve(target_size(inserts));
+    budget_ = clamp(safe_growth(map_.capacity()) - std::min(safe_growth(map_.capacity()), size()));
+  }
+  // False when there is an entry with this hash already; then nothing changed. Needs room.
+  bool insert(uint64_t hash, Entry* entry) {
+    const bool inserted = map_.try_emplace(hash, entry).second;
+    if (inserted) --budget_;
+    return inserted;
+  }
+  // There must be one.
+  void erase(uint64_t hash) { map_.erase(hash); }
+
+  template <typename Visit>  // void(uint64_t hash, Entry* entry)
+  void for_each(Visit visit) const {
+    for (const auto& [hash, entry] : map_) visit(hash, entry);
+  }
+
+  // Empties the table and gives its memory back.
+  void reset() {
+    Map().swap(map_);
+    budget_ = 0;
+  }
+
+ private:
+  struct IdentityHash {
+    size_t operator()(uint64_t hash) const { return hash; }
+  };
+  using Map = absl::flat_hash_map<uint64_t, Entry*, IdentityHash, std::equal_to<uint64_t>,
+                                  TableAllocator<std::pair<const uint64_t, Entry*>>>;
+
+  static uint32_t clamp(size_t n) {
+    return static_cast<uint32_t>(std::min<size_t>(n, std::numeric_limits<uint32_t>::max()));
+  }
+  // A lower bound of absl's own rule (7/8 of the capacity, one less in the smallest tables).
+  static size_t safe_growth(size_t capacity) {
+    return capacity - capacity / 8 - (capacity == 7 ? 1 : 0);
+  }
+  // An upper bound of what absl asks for: slots, control bytes, cloned group, its own header.
+  static size_t table_bytes(size_t capacity) { return capacity * 17 + 64; }
+  static size_t capacity_for(size_t entries) {
+    return std::bit_ceil(entries + (entries - 1) / 7 + 1) - 1;
+  }
+  // How many entries to make room for. A table that is full of deleted slots is cleaned up at its
+  // size, one that is more than 25/32 full doubles: absl's own threshold, below which a clean-up
+  // is paid for by the inserts that it makes possible.
+  size_t target_size(size_t inserts) const {
+    const size_t wanted = size() + inserts;
+    const size_t capacity = map_.capacity();
+    const size_t grown = wanted * 32 > capacity * 25 ? safe_growth(capacity) + 2 : safe_growth(capacity);
+    return std::max({wanted, grown, size_t{1}});
+  }
+
+  Map map_;
+  // Inserts that surely need no growth: absl may be able to do more, as erasing can free a slot.
+  uint32_t budget_ = 0;
+};
+
+}  // namespace rkvs::internal
+
+#endif  // RKVS_STORE_ENTRY_TABLE_H_

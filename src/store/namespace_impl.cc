@@ -1,0 +1,285 @@
+#include "store/namespace_impl.h"
+
+#include <algorithm>
+
+namespace rkvs::internal {
+namespace {
+
+uint64_t next_id() {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+uint64_t largest_value(const NamespaceConfig& config) {
+  return config.max_value_size == 0 ? kLargestValueSize : config.max_value_size;
+}
+
+uint32_t automatic_shard_count(uint64_t keys) {
+  // Shards differ in size by some 20 %: leave room, so that loading does not end in a resize.
+  for (const uint32_t count : kAutomaticShardCounts) {
+    if (keys / count <= Resizer::kSplitThreshold * 3 / 4) return count;
+  }
+  return kAutomaticShardCounts.back();
+}
+
+// The length of the UTF-8 sequence at the front of `text`, 0 if there is none. Well-formed
+// sequences as in Table 3-7 of the Unicode Standard.
+size_t utf8_sequence(std::string_view text) {
+  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto continues = [&](size_t i, unsigned char low, unsigned char high) {
+    return i < text.size() && byte(i) >= low && byte(i) <= high;
+  };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF) return continues(1, 0x80, 0xBF) ? 2 : 0;
+  if (lead >= 0xE0 && lead <= 0xEF) {
+    const unsigned char low = lead == 0xE0 ? 0xA0 : 0x80;   // no overlong forms
+    const unsigned char high = lead == 0xED ? 0x9F : 0xBF;  // no surrogates
+    return continues(1, low, high) && continues(2, 0x80, 0xBF) ? 3 : 0;
+  }
+  if (lead >= 0xF0 && lead <= 0xF4) {
+    const unsigned char low = lead == 0xF0 ? 0x90 : 0x80;
+    const unsigned char high = lead == 0xF4 ? 0x8F : 0xBF;
+    return continues(1, low, high) && continues(2, 0x80, 0xBF) && continues(3, 0x80, 0xBF) ? 4 : 0;
+  }
+  return 0;
+}
+
+bool is_control(std::string_view sequence) {
+  const auto lead = static_cast<unsigned char>(sequence[0]);
+  if (sequence.size() == 1) return lead < 0x20 || lead == 0x7F;
+  // U+0080 to U+009F.
+  return sequence.size() == 2 && lead == 0xC2 && static_cast<unsigned char>(sequence[1]) < 0xA0;
+}
+
+}  // namespace
+
+Status validate_config(const NamespaceConfig& config) {
+  if (config.shard_count > kMaxShardCount) {
+    return make_error(StatusCode::kInvalidArgument, "shard_count ", config.shard_count,
+                      " is above the limit of ", kMaxShardCount);
+  }
+  if (config.max_value_size > kLargestValueSize) {
+    return make_error(StatusCode::kInvalidArgument, "max_value_size ", config.max_value_size,
+                      " is above the limit of ", kLargestValueSize, " bytes");
+  }
+  if (config.max_key_size < 1 || config.max_key_size > kLargestMaxKeySize) {
+    return make_error(StatusCode::kInvalidArgument, "max_key_size ", config.max_key_size,
+                      " is not within 1 and ", kLargestMaxKeySize, " bytes");
+  }
+  if (config.lock_timeout < kMinLockTimeout || config.lock_timeout > kMaxLockTimeout) {
+    return make_error(StatusCode::kInvalidArgument, "lock_timeout ", config.lock_timeout.count(),
+                      " ms is not within ", kMinLockTimeout.count(), " and ",
+                      kMaxLockTimeout.count(), " ms");
+  }
+  return Status();
+}
+
+Status validate_namespace_name(std::string_view name) {
+  if (name.empty()) return make_error(StatusCode::kInvalidName, "a namespace name may not be empty");
+  if (name.size() > kMaxNamespaceNameSize) {
+    return make_error(StatusCode::kInvalidName, "the namespace name \"", name.substr(0, 32),
+                      "...\" has ", name.size(), " bytes; the limit is ", kMaxNamespaceNameSize);
+  }
+  for (size_t i = 0; i < name.size();) {
+    const size_t size = utf8_sequence(name.substr(i));
+    if (size == 0) {
+      return make_error(StatusCode::kInvalidName, "the namespace name is not UTF-8 at byte ", i);
+    }
+    if (is_control(name.substr(i, size))) {
+      return make_error(StatusCode::kInvalidName,
+                        "the namespace name has a control character at byte ", i);
+    }
+    i += size;
+  }
+  return Status();
+}
+
+Result<std::shared_ptr<NamespaceImpl>> NamespaceImpl::create(std::string_view name,
+                                                             const NamespaceConfig& config,
+                                                             uint64_t expected_keys,
+                                                             const KeyHash& hash) {
+  uint32_t count = config.shard_count;
+  if (count == 0) {
+    if (!build_automatic_route_tables()) return StatusCode::kNoMemory;
+    count = automatic_shard_count(expected_keys);
+  }
+  auto shards = ShardSet::create(count, hash);
+  if (!shards.ok()) return shards.status();
+  try {
+    return std::shared_ptr<NamespaceImpl>(new NamespaceImpl(name, config, *std::move(shards)));
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+}
+
+NamespaceImpl::NamespaceImpl(std::string_view name, const NamespaceConfig& config,
+                             std::unique_ptr<ShardSet> shards)
+    : name_(name),
+      id_(next_id()),
+      shards_(std::move(shards)),
+      resizer_(*shards_, config.shard_count == 0),
+      config_(config) {
+  store_limits(config);
+  usage_.set_limit(config.max_keys, 0);
+}
+
+void NamespaceImpl::store_limits(const NamespaceConfig& config) {
+  lock_timeout_.store(std::chrono::nanoseconds(config.lock_timeout).count(),
+                      std::memory_order_relaxed);
+  max_key_size_.store(config.max_key_size, std::memory_order_relaxed);
+  largest_value_.store(largest_value(config), std::memory_order_relaxed);
+}
+
+Status NamespaceImpl::error(StatusCode code) const {
+  switch (code) {
+    case StatusCode::kTimeout:
+      return make_error(code, "namespace \"", name_, "\": the lock_timeout of ",
+                        lock_timeout_.load(std::memory_order_relaxed) / 1'000'000,
+                        " ms passed while waiting for other operations");
+    case StatusCode::kNamespaceDeleted:
+      return make_error(code, "namespace \"", name_, "\" was deleted");
+    case StatusCode::kClosed:
+      return make_error(code, "namespace \"", name_, "\": its manager is closed");
+    case StatusCode::kTooManyKeys:
+      return make_error(code, "namespace \"", name_, "\" holds max_keys = ", usage_.max_keys(),
+                        " keys already");
+    case StatusCode::kKeyTooLarge:
+      return make_error(code, "a key is larger than max_key_size = ",
+                        max_key_size_.load(std::memory_order_relaxed), " bytes");
+    case StatusCode::kValueTooLarge:
+      return make_error(code, "a value is larger than the limit of ",
+                        largest_value_.load(std::memory_order_relaxed), " bytes");
+    case StatusCode::kBusy:
+      return make_error(code, "namespace \"", name_, "\" is being resized already");
+    default:
+      return Status(code);
+  }
+}
+
+Status NamespaceImpl::key_error(std::string_view key) const {
+  return make_error(StatusCode::kKeyTooLarge, "a key of ", key.size(),
+                    " bytes; max_key_size is ", max_key_size_.load(std::memory_order_relaxed));
+}
+
+Status NamespaceImpl::value_error(std::string_view value) const {
+  return make_error(StatusCode::kValueTooLarge, "a value of ", value.size(),
+                    " bytes; the limit is ", largest_value_.load(std::memory_order_relaxed));
+}
+
+NamespaceConfig NamespaceImpl::get_config() const {
+  const MutexLock lock(config_mutex_);
+  return config_;
+}
+
+uint64_t NamespaceImpl::count_keys(const AllLock<Access::kWrite>& all) const {
+  uint64_t keys = 0;
+  for (uint32_t i = 0; i < all.count(); ++i) {
+    const Shard& shard = (*shards_)[i];
+    shard.mutex.assert_held();
+    keys += shard.size();
+  }
+  return keys;
+}
+
+template <typename Change>
+Status NamespaceImpl::change_config(Change change) {
+  Deadline limit = deadline();
+  if (!config_mutex_.lock_until(limit)) return error(StatusCode::kTimeout);
+  NamespaceConfig config = config_;
+  change(config);
+  Status status = apply_config(config, limit);
+  config_mutex_.unlock();
+  return status;
+}
+
+Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limit) {
+  if (Status status = validate_config(config); !status.ok()) return status;
+  if (shards_->routing().is_closed()) return error(shards_->closed_code());
+  if (config.max_keys != config_.max_keys) {
+    const AllLock<Access::kWrite> all(*shards_, limit);
+    if (!all.held()) return error(all.code());
+    const uint64_t keys = count_keys(all);
+    if (config.max_keys != 0 && config.max_keys < keys) {
+      return make_error(StatusCode::kLimitBelowUse, "max_keys ", config.max_keys, " is below the ",
+                        keys, " keys that namespace \"", name_, "\" holds");
+    }
+    usage_.set_limit(config.max_keys, keys);
+  }
+  store_limits(config);
+  config_ = config;
+  return Status();
+}
+
+Status NamespaceImpl::set_max_keys(uint64_t max_keys) {
+  return change_config([=](NamespaceConfig& config) { config.max_keys = max_keys; });
+}
+
+Status NamespaceImpl::set_max_value_size(uint64_t max_value_size) {
+  return change_config([=](NamespaceConfig& config) { config.max_value_size = max_value_size; });
+}
+
+Status NamespaceImpl::set_lock_timeout(std::chrono::milliseconds lock_timeout) {
+  return change_config([=](NamespaceConfig& config) { config.lock_timeout = lock_timeout; });
+}
+
+Status NamespaceImpl::update_config(const NamespaceConfig& config) {
+  // The resize is claimed first, so that it cannot be refused when the rest is applied already.
+  if (!resizer_.claim()) return error(StatusCode::kBusy);
+  Status status = change_config([&](NamespaceConfig& present) {
+    const uint32_t shard_count = present.shard_count;
+    present = config;
+    if (config.shard_count <= kMaxShardCount) present.shard_count = shard_count;
+  });
+  if (status.ok()) status = resize_claimed(config.shard_count);
+  resizer_.unclaim();
+  return status;
+}
+
+Status NamespaceImpl::resize_shards(uint32_t shard_count) {
+  NamespaceConfig asked;
+  asked.shard_count = shard_count;
+  if (Status status = validate_config(asked); !status.ok()) return status;
+  if (!resizer_.claim()) return error(StatusCode::kBusy);
+  Status status = resize_claimed(shard_count);
+  resizer_.unclaim();
+  return status;
+}
+
+Status NamespaceImpl::resize_claimed(uint32_t shard_count) {
+  if (shard_count == 0 && !build_automatic_route_tables()) return StatusCode::kNoMemory;
+  const StatusCode code = resizer_.resize(shard_count);
+  if (code != StatusCode::kOk) return error(code);
+  const MutexLock lock(config_mutex_);
+  config_.shard_count = shard_count;
+  return Status();
+}
+
+Result<NamespaceStats> NamespaceImpl::stats() {
+  NamespaceStats stats;
+  try {
+    stats.name = name_;
+  } catch (const std::bad_alloc&) {
+    return StatusCode::kNoMemory;
+  }
+  Deadline limit = deadline();
+  const AllLock<Access::kRead> all(*shards_, limit);
+  if (!all.held()) return error(all.code());
+  for (uint32_t i = 0; i < all.count(); ++i) {
+    const Shard& shard = (*shards_)[i];
+    shard.mutex.assert_held_shared();
+    const ShardUsage usage = shard.usage();
+    stats.key_count += usage.keys;
+    stats.total_size += usage.value_bytes;
+    stats.memory_bytes += usage.memory_bytes;
+  }
+  stats.shard_count = shards_->routing().shard_count();
+  return stats;
+}
+
+void NamespaceImpl::close(StatusCode code) {
+  resizer_.close(code);
+  shards_->clear();
+}
+
+}  // namespace rkvs::internal

@@ -1,0 +1,114 @@
+// What a Namespace handle points to.
+#ifndef RKVS_STORE_NAMESPACE_IMPL_H_
+#define RKVS_STORE_NAMESPACE_IMPL_H_
+
+#include <rkvs/namespace.h>
+#include <rkvs/options.h>
+#include <rkvs/stats.h>
+#include <rkvs/status.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/key_hash.h"
+#include "store/entry.h"
+#include "store/resizer.h"
+#include "store/shard_set.h"
+#include "store/usage.h"
+
+namespace rkvs::internal {
+
+// InvalidArgument unless every field is within its range.
+Status validate_config(const NamespaceConfig& config);
+
+// InvalidName unless `name` is 1 to 128 bytes of UTF-8 without control characters.
+Status validate_namespace_name(std::string_view name);
+
+class NamespaceImpl {
+ public:
+  // `name` and `config` are valid. With an automatic shard count it begins with as many shards as
+  // `expected_keys` will need. NoMemory.
+  static Result<std::shared_ptr<NamespaceImpl>> create(
+      std::string_view name, const NamespaceConfig& config, uint64_t expected_keys = 0,
+      const KeyHash& hash = KeyHash::of_process());
+
+  static Namespace handle(std::shared_ptr<NamespaceImpl> impl) { return Namespace(std::move(impl)); }
+  static NamespaceImpl& of(const Namespace& handle) { return *handle.impl_; }
+
+  const std::string& name() const { return name_; }
+  // Grows with each namespace of the process: the order in which several are locked.
+  uint64_t id() const { return id_; }
+  ShardSet& shards() { return *shards_; }
+  Resizer& resizer() { return resizer_; }
+  Usage& usage() { return usage_; }
+
+  Deadline deadline() const {
+    return Deadline(std::chrono::nanoseconds(lock_timeout_.load(std::memory_order_relaxed)));
+  }
+
+  // Ok, KeyTooLarge or ValueTooLarge. The codes alone are for batches, which check every item.
+  StatusCode check_key(std::string_view key) const {
+    return key.size() <= max_key_size_.load(std::memory_order_relaxed) ? StatusCode::kOk
+                                                                       : StatusCode::kKeyTooLarge;
+  }
+  StatusCode check_value(std::string_view value) const {
+    return value.size() <= largest_value_.load(std::memory_order_relaxed)
+               ? StatusCode::kOk
+               : StatusCode::kValueTooLarge;
+  }
+
+  // A status with a message for a code that an operation met.
+  Status error(StatusCode code) const;
+  Status key_error(std::string_view key) const;
+  Status value_error(std::string_view value) const;
+
+  NamespaceConfig get_config() const;
+  Status set_max_keys(uint64_t max_keys);
+  Status set_max_value_size(uint64_t max_value_size);
+  Status set_lock_timeout(std::chrono::milliseconds lock_timeout);
+  Status update_config(const NamespaceConfig& config);
+  Status resize_shards(uint32_t shard_count);
+
+  Result<NamespaceStats> stats();
+
+  // Ends the namespace: every operation that begins from now on answers `code`; frees the data.
+  void close(StatusCode code);
+
+ private:
+  NamespaceImpl(std::string_view name, const NamespaceConfig& config,
+                std::unique_ptr<ShardSet> shards);
+
+  // Applies `change` to the configuration, shard_count aside, if what comes out is valid.
+  template <typename Change>  // void(NamespaceConfig&)
+  Status change_config(Change change);
+  Status apply_config(const NamespaceConfig& config, Deadline& limit)
+      RKVS_REQUIRES(config_mutex_);
+  // With all shards locked exclusively.
+  uint64_t count_keys(const AllLock<Access::kWrite>& all) const;
+  void store_limits(const NamespaceConfig& config);
+  Status resize_claimed(uint32_t shard_count);
+
+  const std::string name_;
+  const uint64_t id_;
+  std::unique_ptr<ShardSet> shards_;
+  Resizer resizer_;
+  Usage usage_;
+
+  // Read by every operation, changed one at a time with config_mutex_ held.
+  std::atomic<int64_t> lock_timeout_;  // nanoseconds
+  std::atomic<uint64_t> max_key_size_;
+  std::atomic<uint64_t> largest_value_;
+  mutable Mutex config_mutex_;  // before any shard's lock
+  NamespaceConfig config_ RKVS_GUARDED_BY(config_mutex_);
+};
+
+}  // namespace rkvs::internal
+
+#endif  // RKVS_STORE_NAMESPACE_IMPL_H_

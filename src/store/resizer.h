@@ -1,0 +1,101 @@
+// Resizer: moves the buckets of a namespace to another number of shards, step by step.
+#ifndef RKVS_STORE_RESIZER_H_
+#define RKVS_STORE_RESIZER_H_
+
+#include <rkvs/status.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/thread_annotations.h"
+#include "store/shard_set.h"
+
+namespace rkvs::internal {
+
+// How much one step may do; it does at least one thing.
+struct StepBudget {
+  size_t buckets;
+  size_t entries;
+};
+
+// A resize goes through the shards that give buckets away, one after another. Of each it first
+// lists, under the shared lock, the hashes that will leave; what is inserted from then on, the
+// shard notes in its journal. Then bucket by bucket: lock both shards in ascending order, move the
+// references, mark the bucket as moved. No operation ever misses a key or waits for more than one
+// bucket.
+//
+// Two kinds of callers: resize() works until it is done; help() does a little, and with an
+// automatic shard count also begins when a shard has become too full. Writers call it after an
+// insert, so that a namespace grows exactly as fast as it is filled, without a thread of its own.
+class Resizer {
+ public:
+  // With an automatic shard count, a shard with more entries makes the namespace grow. A table of
+  // 8,191 slots holds 7,168; what comes in during the move must fit as well.
+  static constexpr size_t kSplitThreshold = 6000;
+
+  Resizer(ShardSet& shards, bool automatic);
+
+  bool is_automatic() const { return automatic_.load(std::memory_order_relaxed); }
+
+  // Whether help() has something to do, seen from a shard with this many entries.
+  bool wants_help(size_t shard_size) const {
+    return !Routing::is_settled(shards_.routing().generation()) ||
+           (shard_size > kSplitThreshold && is_automatic());
+  }
+  // Does nothing if another thread is at it. Without memory it does nothing and the next call tries
+  // again.
+  void help();
+
+  // One caller at a time may resize(): the one whose claim() was true, until unclaim().
+  bool claim() { return !claimed_.exchange(true, std::memory_order_acquire); }
+  void unclaim() { claimed_.store(false, std::memory_order_release); }
+  // Moves everything to `shard_count` shards, or makes the count automatic if it is 0. Ok,
+  // NoMemory (what has not moved by then is moved by later calls and by help()), or the code that
+  // the set was closed with.
+  StatusCode resize(uint32_t shard_count);
+
+  // Closes the set, with no step running.
+  void close(StatusCode code);
+
+ private:
+  enum class Progress { kMore, kDone, kNoMemory };
+
+  StatusCode begin(uint32_t to) RKVS_REQUIRES(mutex_);
+  Progress step(StepBudget budget) RKVS_REQUIRES(mutex_);
+  // Lists what leaves the present source. False without memory.
+  bool gather() RKVS_REQUIRES(mutex_);
+  // Moves one bucket; `moved` counts entries. False without memory. May find that the list is out
+  // of date, and then only clears gathered_.
+  bool move_bucket(uint32_t bucket, size_t* moved) RKVS_REQUIRES(mutex_);
+  void leave_source() RKVS_REQUIRES(mutex_);
+  void finish() RKVS_REQUIRES(mutex_);
+
+  ShardSet& shards_;
+  std::atomic<bool> automatic_;
+  std::atomic<bool> claimed_{false};
+
+  // Held for one step at a time, and taken before any shard's lock.
+  Mutex mutex_;
+  bool active_ RKVS_GUARDED_BY(mutex_) = false;
+  const RouteTable* from_ RKVS_GUARDED_BY(mutex_) = nullptr;
+  const RouteTable* to_ RKVS_GUARDED_BY(mutex_) = nullptr;
+  uint32_t from_count_ RKVS_GUARDED_BY(mutex_) = 0;
+  uint32_t to_count_ RKVS_GUARDED_BY(mutex_) = 0;
+  // The buckets that move, by the shard they leave; leaving_[i] is where those of shard i begin.
+  std::vector<uint16_t> buckets_ RKVS_GUARDED_BY(mutex_);
+  std::vector<uint32_t> leaving_ RKVS_GUARDED_BY(mutex_);
+  uint32_t source_ RKVS_GUARDED_BY(mutex_) = 0;
+  uint32_t next_ RKVS_GUARDED_BY(mutex_) = 0;  // index into buckets_
+  bool gathered_ RKVS_GUARDED_BY(mutex_) = false;
+  // Of the present source: the leaving hashes, by bucket; offsets_[i] is where those of the i-th
+  // leaving bucket begin.
+  std::vector<uint64_t> hashes_ RKVS_GUARDED_BY(mutex_);
+  std::vector<uint32_t> offsets_ RKVS_GUARDED_BY(mutex_);
+};
+
+}  // namespace rkvs::internal
+
+#endif  // RKVS_STORE_RESIZER_H_

@@ -1,0 +1,145 @@
+#include "store/shard.h"
+
+#include <algorithm>
+#include <new>
+
+namespace rkvs::internal {
+namespace {
+
+ShardExtra* get_or_make(std::unique_ptr<ShardExtra>& extra) noexcept {
+  if (extra == nullptr) extra.reset(new (std::nothrow) ShardExtra);
+  return extra.get();
+}
+
+}  // namespace
+
+bool Shard::prepare_collisions(size_t count) {
+  ShardExtra* extra = get_or_make(extra_);
+  if (extra == nullptr) return false;
+  auto& overflow = extra->overflow;
+  const size_t needed = overflow.size() + count;
+  if (needed <= overflow.capacity()) return true;
+  try {
+    overflow.reserve(std::max(needed, overflow.size() * 2));
+    return true;
+  } catch (const std::bad_alloc&) {
+    drop_unused_extra();
+    return false;
+  }
+}
+
+bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
+  if (!table_.insert(hash, entry)) {
+    if (!prepare_collisions(1)) return false;
+    extra_->overflow.push_back({hash, entry});
+  }
+  account_added(*entry);
+  if (extra_ != nullptr && extra_->journaling) [[unlikely]] {
+    if (extra_->journal.size() < extra_->journal.capacity()) {
+      extra_->journal.push_back(hash);
+    } else {
+      extra_->journal_lost = true;
+    }
+  }
+  return true;
+}
+
+Entry* Shard::remove(const HashedKey& key) {
+  Entry* entry = nullptr;
+  if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
+    entry = *slot;
+    table_.erase(key.hash);
+  } else if (slot = extra_ == nullptr ? nullptr : find_overflow_slot(key); slot != nullptr) {
+    entry = *slot;
+    auto& overflow = extra_->overflow;
+    for (auto& collision : overflow) {
+      if (collision.entry != entry) continue;
+      collision = overflow.back();
+      overflow.pop_back();
+      break;
+    }
+    drop_unused_extra();
+  } else {
+    return nullptr;
+  }
+  account_removed(*entry);
+  return unlink(entry);
+}
+
+Entry* Shard::find_overflow(const HashedKey& key) const {
+  for (const auto& [hash, entry] : extra_->overflow) {
+    if (hash == key.hash && entry->has_key(key.key)) return entry;
+  }
+  return nullptr;
+}
+
+Entry** Shard::find_overflow_slot(const HashedKey& key) {
+  for (auto& [hash, entry] : extra_->overflow) {
+    if (hash == key.hash && entry->has_key(key.key)) return &entry;
+  }
+  return nullptr;
+}
+
+bool Shard::start_journal(std::vector<uint64_t> journal) {
+  ShardExtra* extra = get_or_make(extra_);
+  if (extra == nullptr) return false;
+  extra->journal = std::move(journal);
+  extra->journal.clear();
+  extra->journaling = true;
+  extra->journal_lost = false;
+  return true;
+}
+
+const std::vector<uint64_t>& Shard::journal(bool* lost) const {
+  *lost = extra_->journal_lost;
+  return extra_->journal;
+}
+
+void Shard::stop_journal() {
+  if (extra_ == nullptr) return;
+  extra_->journaling = false;
+  extra_->journal = {};
+  drop_unused_extra();
+}
+
+bool Shard::prepare_move(Shard& target) const {
+  // Entries with one hash are in one bucket, so the target holds none that they could meet: they
+  // can only meet each other.
+  if (extra_ == nullptr || extra_->overflow.empty()) return true;
+  return target.prepare_collisions(extra_->overflow.size());
+}
+
+void Shard::move_entries(uint64_t hash, Shard& target) {
+  if (Entry** slot = table_.find(hash); slot != nullptr) {
+    account_removed(**slot);
+    target.insert_as_is(hash, *slot);
+    table_.erase(hash);
+  }
+  if (extra_ == nullptr) return;
+  auto& overflow = extra_->overflow;
+  for (size_t i = 0; i < overflow.size();) {
+    if (overflow[i].hash != hash) {
+      ++i;
+      continue;
+    }
+    account_removed(*overflow[i].entry);
+    target.insert_as_is(hash, overflow[i].entry);
+    overflow[i] = overflow.back();
+    overflow.pop_back();
+  }
+}
+
+void Shard::swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) {
+  std::swap(table_, table);
+  std::swap(extra_, extra);
+  value_bytes_ = 0;
+  entry_memory_ = 0;
+}
+
+Shard::~Shard() {
+  // Nobody else can reach it any more; the lock is for the analysis.
+  const WriterLock lock(mutex);
+  for_each([](uint64_t, Entry* entry) { entry->release(); });
+}
+
+}  // namespace rkvs::internal

@@ -1,0 +1,198 @@
+// Shard: one lock, one table, and the accounts of what is in it.
+#ifndef RKVS_STORE_SHARD_H_
+#define RKVS_STORE_SHARD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/key_hash.h"
+#include "base/mutex.h"
+#include "base/thread_annotations.h"
+#include "store/entry.h"
+#include "store/entry_table.h"
+
+namespace rkvs::internal {
+
+// What few shards have, and none for long.
+struct ShardExtra {
+  struct Collision {
+    uint64_t hash;
+    Entry* entry;
+  };
+  // Entries whose 64-bit hash the table holds already for another key, or held when they came.
+  std::vector<Collision> overflow;
+
+  // While a resize takes keys out of the shard: the hashes that came after it had looked. Room is
+  // made in advance; a hash that does not fit sets journal_lost instead, and the resize looks again.
+  std::vector<uint64_t> journal;
+  bool journaling = false;
+  bool journal_lost = false;
+
+  bool is_unused() const { return overflow.empty() && !journaling; }
+};
+
+struct ShardUsage {
+  uint64_t keys = 0;
+  uint64_t value_bytes = 0;
+  uint64_t memory_bytes = 0;
+};
+
+// Holds one reference to each of its entries. The lock word shares a cache line with the head of
+// the table and the pointer to the extras, which is all that a read touches; what only writes touch
+// has the second line.
+//
+// Functions never allocate, what concerns collisions aside, and never free: callers prepare entries
+// and table space before they lock, and drop what they get back after.
+class alignas(64) Shard {
+ public:
+  Shard() = default;
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  ~Shard();
+
+  mutable SharedMutex mutex;
+
+  // --- Reading ----------------------------------------------------------------------------------
+
+  // The entry of the key, or nullptr. Keeps its own reference: take one before unlocking.
+  Entry* find(const HashedKey& key) const RKVS_REQUIRES_SHARED(mutex) {
+    Entry* const* slot = table_.find(key.hash);
+    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]] return *slot;
+    return extra_ == nullptr ? nullptr : find_overflow(key);
+  }
+  // For pipelines, without certainty: the entry that find(key) will look at first.
+  Entry* candidate(uint64_t hash) const RKVS_REQUIRES_SHARED(mutex) {
+    Entry* const* slot = table_.find(hash);
+    return slot == nullptr ? nullptr : *slot;
+  }
+  void prefetch(uint64_t hash) const RKVS_REQUIRES_SHARED(mutex) { table_.prefetch(hash); }
+
+  size_t size() const RKVS_REQUIRES_SHARED(mutex) {
+    return table_.size() + (extra_ == nullptr ? 0 : extra_->overflow.size());
+  }
+  ShardUsage usage() const RKVS_REQUIRES_SHARED(mutex) {
+    return {size(), value_bytes_, entry_memory_ + table_.memory()};
+  }
+  uint64_t last_version() const RKVS_REQUIRES_SHARED(mutex) { return last_version_; }
+
+  template <typename Visit>  // void(uint64_t hash, Entry* entry)
+  void for_each(Visit visit) const RKVS_REQUIRES_SHARED(mutex) {
+    table_.for_each(visit);
+    if (extra_ == nullptr) return;
+    for (const auto& [hash, entry] : extra_->overflow) visit(hash, entry);
+  }
+
+  // --- Writing ----------------------------------------------------------------------------------
+
+  // See EntryTable.
+  size_t spare_needed(size_t inserts) const RKVS_REQUIRES_SHARED(mutex) {
+    return table_.spare_needed(inserts);
+  }
+  void make_room(size_t inserts) RKVS_REQUIRES(mutex) { table_.make_room(inserts); }
+  // Makes sure that `count` inserts whose hashes are taken cannot fail. False where there is no
+  // memory.
+  bool prepare_collisions(size_t count) RKVS_REQUIRES(mutex);
+
+  // Where find() found the entry, for replace() and overwrite(); nullptr if the key is absent.
+  // Valid until the shard changes or is unlocked.
+  Entry** find_slot(const HashedKey& key) RKVS_REQUIRES(mutex) {
+    Entry** slot = table_.find(key.hash);
+    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]] return slot;
+    return extra_ == nullptr ? nullptr : find_overflow_slot(key);
+  }
+
+  // Adds an absent key under a new version and takes over one reference. Needs room. False, with
+  // nothing changed, where the hash collides and there is no memory to say so.
+  bool insert(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex) {
+    entry->set_version(++last_version_);
+    return insert_as_is(hash, entry);
+  }
+  // The same for an entry that keeps the version it has: moved from another shard, or loaded.
+  bool insert_as_is(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex);
+
+  // Puts `fresh` in the place of the slot's entry, under a new version. Takes over one reference
+  // and gives one to the old entry, which is returned.
+  Entry* replace(Entry** slot, Entry* fresh) RKVS_REQUIRES(mutex) {
+    Entry* old = *slot;
+    fresh->set_version(++last_version_);
+    *slot = fresh;
+    account_added(*fresh);
+    account_removed(*old);
+    return unlink(old);
+  }
+  // Copies the value over the slot's, under a new version, if the sizes are equal and nobody else
+  // can see the entry. False, with nothing changed, if not.
+  bool overwrite_in_place(Entry** slot, std::string_view value) RKVS_REQUIRES(mutex) {
+    Entry* entry = *slot;
+    if (entry->value_size != value.size() || !entry->is_sole_reference()) return false;
+    entry->set_version(++last_version_);
+    entry->overwrite_value(value);
+    return true;
+  }
+
+  // Takes the key out and returns its entry with one reference, or nullptr if it is absent.
+  Entry* remove(const HashedKey& key) RKVS_REQUIRES(mutex);
+
+  // --- Moving buckets to another shard ----------------------------------------------------------
+
+  // Notes the hash of each insert from now on in `journal`, as many as it has capacity for. False
+  // where there is no memory.
+  bool start_journal(std::vector<uint64_t> journal) RKVS_REQUIRES(mutex);
+  // What came since; `lost` says that there was more. Valid until the shard changes.
+  const std::vector<uint64_t>& journal(bool* lost) const RKVS_REQUIRES_SHARED(mutex);
+  void stop_journal() RKVS_REQUIRES(mutex);
+
+  // Makes room in `target` for whatever collisions move_entries() may bring there. False where
+  // there is no memory.
+  bool prepare_move(Shard& target) const RKVS_REQUIRES(mutex, target.mutex);
+  // Moves every entry with this hash, with its version, to `target`, which needs room for them and
+  // prepare_move().
+  void move_entries(uint64_t hash, Shard& target) RKVS_REQUIRES(mutex, target.mutex);
+  void raise_version(uint64_t version) RKVS_REQUIRES(mutex) {
+    if (last_version_ < version) last_version_ = version;
+  }
+
+  // Leaves the shard empty, and its content, with the references, in the arguments.
+  void swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) RKVS_REQUIRES(mutex);
+  // Gives back the table of a shard that is empty.
+  void drop_empty_table() RKVS_REQUIRES(mutex) {
+    if (table_.size() == 0) table_.reset();
+  }
+
+ private:
+  Entry* find_overflow(const HashedKey& key) const RKVS_REQUIRES_SHARED(mutex);
+  Entry** find_overflow_slot(const HashedKey& key) RKVS_REQUIRES(mutex);
+  void drop_unused_extra() RKVS_REQUIRES(mutex) {
+    if (extra_ != nullptr && extra_->is_unused()) extra_.reset();
+  }
+
+  // Every entry that leaves the table passes through here: the place where entries that a snapshot
+  // still needs will be kept back.
+  Entry* unlink(Entry* entry) { return entry; }
+
+  void account_added(const Entry& entry) RKVS_REQUIRES(mutex) {
+    value_bytes_ += entry.value_size;
+    entry_memory_ += entry.memory();
+  }
+  void account_removed(const Entry& entry) RKVS_REQUIRES(mutex) {
+    value_bytes_ -= entry.value_size;
+    entry_memory_ -= entry.memory();
+  }
+
+  EntryTable table_ RKVS_GUARDED_BY(mutex);
+  std::unique_ptr<ShardExtra> extra_ RKVS_GUARDED_BY(mutex);
+
+  // The second cache line. Versions only grow: each write takes the next one, and a shard that
+  // receives entries first takes over their shard's counter if it is higher.
+  uint64_t last_version_ RKVS_GUARDED_BY(mutex) = 0;
+  uint64_t value_bytes_ RKVS_GUARDED_BY(mutex) = 0;
+  uint64_t entry_memory_ RKVS_GUARDED_BY(mutex) = 0;
+};
+
+static_assert(sizeof(Shard) == 128);
+
+}  // namespace rkvs::internal
+
+#endif  // RKVS_STORE_SHARD_H_

@@ -1,0 +1,51 @@
+// Memory for hash tables, obtained before a lock is taken and given back after it is released.
+#ifndef RKVS_STORE_TABLE_MEMORY_H_
+#define RKVS_STORE_TABLE_MEMORY_H_
+
+#include <cstddef>
+#include <new>
+
+namespace rkvs::internal {
+
+// absl's tables allocate when they grow, in the middle of an operation, and are left broken when
+// that throws (LTS 20220623). So whoever is about to grow a table first adds a spare block here, off
+// any lock, and the table's allocator then takes it from here and cannot fail. Blocks that tables
+// drop meanwhile are kept until free_dropped(), which is called when no lock is held.
+//
+// All of it belongs to the calling thread.
+class TableMemory {
+ public:
+  // Makes sure that a spare block of at least `bytes` is at hand; false where there is no memory.
+  static bool add_spare(size_t bytes) noexcept;
+  // Makes sure that each of `count` blocks can be served one after another.
+  static bool add_spares(const size_t* bytes, size_t count) noexcept;
+  static bool has_spare(size_t bytes) noexcept;
+  // Frees what tables dropped, and spare blocks beyond one.
+  static void free_dropped() noexcept;
+
+  // For the allocator below. Throws std::bad_alloc when no spare fits and the system has none.
+  static void* take(size_t bytes);
+  static void drop(void* block, size_t bytes) noexcept;
+
+  // What a table block of `bytes` occupies, for accounting.
+  static size_t block_size(size_t bytes) noexcept;
+};
+
+template <typename T>
+class TableAllocator {
+ public:
+  using value_type = T;
+
+  TableAllocator() = default;
+  template <typename U>
+  TableAllocator(const TableAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
+
+  T* allocate(size_t n) { return static_cast<T*>(TableMemory::take(n * sizeof(T))); }
+  void deallocate(T* block, size_t n) noexcept { TableMemory::drop(block, n * sizeof(T)); }
+
+  friend bool operator==(const TableAllocator&, const TableAllocator&) { return true; }
+};
+
+}  // namespace rkvs::internal
+
+#endif  // RKVS_STORE_TABLE_MEMORY_H_
