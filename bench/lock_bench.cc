@@ -3,16 +3,17 @@
 //   lock_bench [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N]     default: all, 1, 5
 //
 // pairs     One thread, nobody else: lock and unlock, nanoseconds a pair.
-// guest     One thread comes again and again (2 us apart) for a lock that 2 or 8 others hammer, each
+// guest     One thread comes again and again (2 us apart) for a lock that 2 or 8 others hammer,
+// each
 //           holding it for 300 ns without a pause between: how often does it get in, how long does
 //           it wait? Writer among readers, reader among writers, writer among writers.
 // mix       16 threads on 2 processors, reads and writes of 300 ns, 1 lock or 64: how many in all,
 //           and the waits. "no lock" does the same work unlocked: its waits are the scheduler's.
 // deadline  A held lock, a deadline 1, 10 or 50 ms away: how late does the waiter come back?
 //
-// Both sides take turns within one run, in an order that changes each round. Ratios are medians over
-// the rounds of one side's figure by the other's of the same round; quantiles and maxima are over
-// all rounds. A wait that had not ended when its round did counts with the time until then.
+// Both sides take turns within one run, in an order that changes each round. Ratios are medians
+// over the rounds of one side's figure by the other's of the same round; quantiles and maxima are
+// over all rounds. A wait that had not ended when its round did counts with the time until then.
 #include <pthread.h>
 #include <sched.h>
 
@@ -82,7 +83,8 @@ class Times {
     auto left = static_cast<uint64_t>(share * static_cast<double>(count_));
     for (size_t i = 0; i < buckets_.size(); ++i) {
       if (left < buckets_[i]) {
-        return static_cast<double>(uint64_t{1} << (i / 16)) * (1 + static_cast<double>(i % 16) / 16) / 1e3;
+        return static_cast<double>(uint64_t{1} << (i / 16)) *
+               (1 + static_cast<double>(i % 16) / 16) / 1e3;
       }
       left -= buckets_[i];
     }
@@ -134,7 +136,16 @@ void bench_pairs(const Settings& settings) {
   SharedMutex ours;
   std::shared_mutex theirs;
   std::mutex plain;
-  enum { kShared, kSharedTimed, kExclusive, kExclusiveTimed, kTheirShared, kTheirExclusive, kPlain, kKinds };
+  enum {
+    kShared,
+    kSharedTimed,
+    kExclusive,
+    kExclusiveTimed,
+    kTheirShared,
+    kTheirExclusive,
+    kPlain,
+    kKinds
+  };
   std::array<std::vector<double>, kKinds> times;
   const auto measure = [&](int kind) RKVS_NO_THREAD_SAFETY_ANALYSIS {
     switch (kind) {
@@ -151,7 +162,8 @@ void bench_pairs(const Settings& settings) {
           if (ours.lock_until(deadline)) ours.unlock();
         });
       case kTheirShared: return nanoseconds_each([&] { take(theirs, true), leave(theirs, true); });
-      case kTheirExclusive: return nanoseconds_each([&] { take(theirs, false), leave(theirs, false); });
+      case kTheirExclusive:
+        return nanoseconds_each([&] { take(theirs, false), leave(theirs, false); });
       default: return nanoseconds_each([&] { plain.lock(), plain.unlock(); });
     }
   };
@@ -172,7 +184,8 @@ void bench_pairs(const Settings& settings) {
   const auto report = [&](const char* name, int kind, int reference) {
     std::vector<double> ratios;
     for (size_t i = 0; i < times[0].size(); ++i) {
-      ratios.push_back(times[static_cast<size_t>(kind)][i] / times[static_cast<size_t>(reference)][i]);
+      ratios.push_back(times[static_cast<size_t>(kind)][i] /
+                       times[static_cast<size_t>(reference)][i]);
     }
     std::printf("  %-34s %6.1f ns   %.2f of std::shared_mutex (%.1f ns)\n", name,
                 median(times[static_cast<size_t>(kind)]), median(ratios),
@@ -194,7 +207,8 @@ struct GuestResult {
 };
 
 template <typename Mutex>
-GuestResult guest_round(bool guest_reads, bool hosts_read, int hosts, double seconds, Times& waits) {
+GuestResult guest_round(bool guest_reads, bool hosts_read, int hosts, double seconds,
+                        Times& waits) {
   Mutex mutex;
   std::atomic<bool> stop{false};
   std::atomic<uint64_t> host_turns{0};
@@ -231,7 +245,8 @@ GuestResult guest_round(bool guest_reads, bool hosts_read, int hosts, double sec
   stop = true;
   guest.join();
   for (auto& thread : threads) thread.join();
-  result.hosts_per_second = static_cast<double>(host_turns) / (static_cast<double>(now() - start) / 1e9);
+  result.hosts_per_second =
+      static_cast<double>(host_turns) / (static_cast<double>(now() - start) / 1e9);
   return result;
 }
 
@@ -242,9 +257,9 @@ void bench_guest(const Settings& settings) {
     bool guest_reads;
     bool hosts_read;
   };
-  for (const Case& test : {Case{"writer among readers", false, true},
-                           Case{"reader among writers", true, false},
-                           Case{"writer among writers", false, false}}) {
+  for (const Case& test :
+       {Case{"writer among readers", false, true}, Case{"reader among writers", true, false},
+        Case{"writer among writers", false, false}}) {
     for (const int hosts : {2, 8}) {
       std::array<Times, 2> waits;
       std::array<std::vector<double>, 2> turns;
@@ -264,7 +279,8 @@ void bench_guest(const Settings& settings) {
       std::printf("  %s, %d:\n", test.name, hosts);
       for (size_t side = 0; side < 2; ++side) {
         std::printf(
-            "    %-18s %9.0f turns/s, wait p50 %8.1f  p99.9 %9.1f  max %10.1f us;  the others %.2f M/s\n",
+            "    %-18s %9.0f turns/s, wait p50 %8.1f  p99.9 %9.1f  max %10.1f us;  the others %.2f "
+            "M/s\n",
             side == 0 ? "SharedMutex" : "std::shared_mutex", median(turns[side]),
             waits[side].quantile_us(.5), waits[side].quantile_us(.999), waits[side].max_us(),
             median(host_turns[side]) / 1e6);
@@ -345,9 +361,11 @@ void bench_mix(const Settings& settings) {
           const auto side = static_cast<size_t>((i + round) % 3);
           MixResult result;
           if (side == 0) {
-            result = mix_round<SharedMutex>(locks, write_percent, settings.seconds, reads[0], writes[0]);
+            result =
+                mix_round<SharedMutex>(locks, write_percent, settings.seconds, reads[0], writes[0]);
           } else if (side == 1) {
-            result = mix_round<std::shared_mutex>(locks, write_percent, settings.seconds, reads[1], writes[1]);
+            result = mix_round<std::shared_mutex>(locks, write_percent, settings.seconds, reads[1],
+                                                  writes[1]);
           } else {
             result = mix_round<NoLock>(locks, write_percent, settings.seconds, reads[2], writes[2]);
           }
@@ -357,13 +375,17 @@ void bench_mix(const Settings& settings) {
       }
       std::vector<double> ratios;
       for (size_t i = 0; i < speed[0].size(); ++i) ratios.push_back(speed[0][i] / speed[1][i]);
-      std::printf("  %d lock%s, %d %% writes: SharedMutex does %.2f times what std::shared_mutex does\n", locks,
-                  locks == 1 ? "" : "s", write_percent, median(ratios));
+      std::printf(
+          "  %d lock%s, %d %% writes: SharedMutex does %.2f times what std::shared_mutex does\n",
+          locks, locks == 1 ? "" : "s", write_percent, median(ratios));
       for (size_t side = 0; side < 3; ++side) {
-        std::printf("    %-18s %6.2f M/s; slowest thread/fastest %.2f; wait, us: read p99.9 %9.1f max %9.1f, "
-                    "write p99.9 %9.1f max %9.1f\n",
-                    kNames[side], median(speed[side]) / 1e6, median(least[side]), reads[side].quantile_us(.999),
-                    reads[side].max_us(), writes[side].quantile_us(.999), writes[side].max_us());
+        std::printf(
+            "    %-18s %6.2f M/s; slowest thread/fastest %.2f; wait, us: read p99.9 %9.1f max "
+            "%9.1f, "
+            "write p99.9 %9.1f max %9.1f\n",
+            kNames[side], median(speed[side]) / 1e6, median(least[side]),
+            reads[side].quantile_us(.999), reads[side].max_us(), writes[side].quantile_us(.999),
+            writes[side].max_us());
       }
     }
   }
@@ -394,7 +416,8 @@ void bench_deadline(const Settings& settings) {
           for (size_t side = 0; side < 2; ++side) {
             const auto start = Clock::now();
             Deadline deadline(budget);
-            const bool taken = side == 0 ? ours.lock_until(deadline) : theirs.try_lock_until(start + budget);
+            const bool taken =
+                side == 0 ? ours.lock_until(deadline) : theirs.try_lock_until(start + budget);
             const std::chrono::duration<double, std::micro> over = Clock::now() - start - budget;
             if (taken) std::abort();
             late[side].push_back(over.count());
@@ -404,10 +427,12 @@ void bench_deadline(const Settings& settings) {
       waiter.join();
       leave(ours, false);
       leave(theirs, false);
-      std::printf("  %2d ms, %2d busy threads: SharedMutex median %6.0f max %7.0f us; std::shared_timed_mutex "
-                  "median %6.0f max %7.0f us\n",
-                  milliseconds, busy, median(late[0]), *std::max_element(late[0].begin(), late[0].end()),
-                  median(late[1]), *std::max_element(late[1].begin(), late[1].end()));
+      std::printf(
+          "  %2d ms, %2d busy threads: SharedMutex median %6.0f max %7.0f us; "
+          "std::shared_timed_mutex "
+          "median %6.0f max %7.0f us\n",
+          milliseconds, busy, median(late[0]), *std::max_element(late[0].begin(), late[0].end()),
+          median(late[1]), *std::max_element(late[1].begin(), late[1].end()));
     }
     stop = true;
     for (auto& thread : threads) thread.join();
@@ -440,7 +465,9 @@ int main(int argc, char** argv) {
     } else if (word == "pairs" || word == "guest" || word == "mix" || word == "deadline") {
       chosen.push_back(word);
     } else {
-      std::fprintf(stderr, "usage: %s [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N]\n", argv[0]);
+      std::fprintf(stderr,
+                   "usage: %s [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N]\n",
+                   argv[0]);
       return 2;
     }
   }

@@ -13,6 +13,7 @@
 //
 // Usage: snapshot_bench [entries=1000000] [rounds=15] [directory=.] [chunk bytes]...
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <string>
@@ -41,14 +43,22 @@ constexpr size_t kKeySize = 14;
 constexpr size_t kValueSize = 100;
 constexpr size_t kBlockSize = 20 + kKeySize + kValueSize + 2;  // as entries lie in the store
 
+[[noreturn]] void die(const std::string& what) {
+  std::fprintf(stderr, "%s\n", what.c_str());
+  std::exit(1);
+}
+void check(const Status& status) {
+  if (!status.ok()) die(status.to_string());
+}
+
 struct Workload {
-  std::string memory;
+  std::unique_ptr<char, void (*)(void*)> memory;
   std::vector<const char*> blocks;  // shuffled
 
-  explicit Workload(size_t count) : memory(count * kBlockSize, 'v'), blocks(count) {
+  explicit Workload(size_t count) : memory(allocate(count * kBlockSize)), blocks(count) {
     std::mt19937_64 random(42);
     for (size_t i = 0; i < count; ++i) {
-      char* const block = memory.data() + i * kBlockSize;
+      char* const block = memory.get() + i * kBlockSize;
       char key[24];
       std::snprintf(key, sizeof key, "key%011zu", i);
       std::memcpy(block + 20, key, kKeySize);
@@ -60,17 +70,18 @@ struct Workload {
     }
     std::shuffle(blocks.begin(), blocks.end(), random);
   }
+  // On huge pages, as the store's arena is.
+  static std::unique_ptr<char, void (*)(void*)> allocate(size_t size) {
+    constexpr size_t kHugePage = size_t{2} << 20;
+    size = (size + kHugePage - 1) / kHugePage * kHugePage;
+    void* const memory = std::aligned_alloc(kHugePage, size);
+    if (memory == nullptr) die("no memory");
+    ::madvise(memory, size, MADV_HUGEPAGE);
+    return {static_cast<char*>(memory), &std::free};
+  }
   std::string_view key(size_t i) const { return {blocks[i] + 20, kKeySize}; }
   std::string_view value(size_t i) const { return {blocks[i] + 20 + kKeySize, kValueSize}; }
 };
-
-[[noreturn]] void die(const std::string& what) {
-  std::fprintf(stderr, "%s\n", what.c_str());
-  std::exit(1);
-}
-void check(const Status& status) {
-  if (!status.ok()) die(status.to_string());
-}
 
 // Entries so far ahead are asked for, on both sides.
 constexpr size_t kAhead = 8;

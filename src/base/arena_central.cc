@@ -10,6 +10,9 @@
 namespace rkvs::internal::arena {
 namespace {
 
+// Blocks between asking for a cache line and using it.
+constexpr size_t kAhead = 8;
+
 constexpr size_t kWordsPerPage = kPageSize / kBytesPerFreeWord;
 
 // Takes up to `count` blocks of a span of this class: free ones first, then fresh ones.
@@ -37,11 +40,24 @@ size_t take_from(Span* span, const SizeClass& size_class, void** blocks, size_t 
   return count;
 }
 
+// Blocks that come back lie anywhere, so that each of these is a cache miss unless asked for early.
+void prefetch_page(const void* block) {
+  Region* region = region_of(block);
+  const size_t offset = offset_in_region(block);
+  __builtin_prefetch(&region->run_of[offset / kPageSize]);
+  __builtin_prefetch(&region->free_blocks[offset / kBytesPerFreeWord], 1);
+}
+
+Span* span_of(const void* block) {
+  Region* region = region_of(block);
+  return &region->spans[region->run_of[offset_in_region(block) / kPageSize]];
+}
+
 // Marks a block as free and returns its span.
 Span* mark_free(const void* block) {
   Region* region = region_of(block);
   const size_t offset = offset_in_region(block);
-  Span* span = &region->spans[region->run_of[offset / kPageSize]];
+  Span* span = span_of(block);
   const size_t word = offset / kBytesPerFreeWord;
   const uint64_t bit = uint64_t{1} << (offset / kAlignment % 64);
   assert((region->free_blocks[word] & bit) == 0 && "a block was freed twice");
@@ -81,8 +97,12 @@ size_t CentralList::take(size_t size_class, void** blocks, size_t count) {
 
 void CentralList::give(size_t size_class, void* const* blocks, size_t count) {
   const SizeClass& figures = kSizeClasses[size_class];
+  for (size_t i = 0; i < std::min(count, 2 * kAhead); ++i) prefetch_page(blocks[i]);
   MutexLock lock(mutex_);
+  for (size_t i = 0; i < std::min(count, kAhead); ++i) __builtin_prefetch(span_of(blocks[i]), 1);
   for (size_t i = 0; i < count; ++i) {
+    if (i + 2 * kAhead < count) prefetch_page(blocks[i + 2 * kAhead]);
+    if (i + kAhead < count) __builtin_prefetch(span_of(blocks[i + kAhead]), 1);
     Span* span = mark_free(blocks[i]);
     assert(span->kind == Span::Kind::kCarved && span->size_class == size_class);
     if (span->taken == figures.span_blocks) push_front(span);

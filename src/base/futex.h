@@ -31,18 +31,20 @@ inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected,
     const auto since = until.time_since_epoch();
     const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
     at.tv_sec = static_cast<time_t>(seconds.count());
-    at.tv_nsec =
-        static_cast<long>(std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count());
+    at.tv_nsec = static_cast<long>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count());
     if (at.tv_sec < 0) return;  // Before boot: long past, and the kernel would refuse it.
     limit = &at;
   }
-  ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, limit, nullptr, mask);
+  ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected, limit, nullptr,
+            mask);
 }
 
 // Wakes up to `count` threads that sleep on `word` with a mask that meets `mask`, oldest first.
 // Only the address counts: the word is not read.
 inline void futex_wake(std::atomic<uint32_t>& word, int count, uint32_t mask) {
-  ::syscall(SYS_futex, &word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, count, nullptr, nullptr, mask);
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, count, nullptr, nullptr,
+            mask);
 }
 
 }  // namespace rkvs::internal

@@ -17,16 +17,17 @@ namespace rkvs::internal {
 // kernel. Not recursive, in neither mode, and a holder cannot change its mode. No call on the lock
 // may still be running when it is destroyed; in particular an unlock must have returned.
 //
-// Fairness. Phases alternate whenever both sides want the lock:
-//  - A waiting writer bars readers that come after it. It waits for the readers inside, and for
-//    those of them that rule 2 admits.
-//  - A reader waits for one writer. Once a writer has had the lock since the reader began to wait,
-//    other pending writers do not bar that reader any more, only a writer that is inside.
-//  - Threads that are awake may overtake sleepers, because an idle lock helps nobody, but not for
-//    ever. A waiter that slept and still found the lock taken makes a reservation. No writer gets
-//    in while a reader holds one (up to 31 readers hold one at a time; the others wait for one of
-//    those places), and no writer without one gets in while a writer holds one.
-// So neither a stream of readers nor a stream of writers can keep anybody out.
+// Fairness. When both sides want the lock, they take turns:
+//  1. A waiting writer bars the readers that come after it. It waits for the readers inside, and
+//     for those that rule 2 lets go first.
+//  2. A reader waits for one writer. Once a writer has had the lock since the reader began to wait,
+//     pending writers do not bar that reader any more, only one that is inside.
+//  3. A thread that is awake may overtake sleepers, because a lock that waits for a thread to wake
+//     helps nobody, but only until they wake: a waiter that has slept and finds the lock taken
+//     makes a reservation. While readers hold reservations (31 at a time; others wait for a place),
+//     no writer gets in; while a writer holds one, no writer that has not slept gets in, and new
+//     readers stay out as in rule 1.
+// So neither a stream of readers nor one of writers can keep anybody out.
 //
 // Deadlines are absolute points of CLOCK_MONOTONIC and cost nothing until a thread has to sleep. A
 // waiter never gives up early; it may succeed a little after its deadline. One that gives up takes
@@ -114,6 +115,9 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
   static constexpr uint32_t kReaderReservedMask = 31u << 5;
   static constexpr uint32_t kReader = 1u << 10;
   static constexpr uint32_t kReaderMask = ~(kReader - 1);
+  // What decides whether an operation of a reader is the one that lets a sleeping writer in.
+  static constexpr uint32_t kOpenToWriter =
+      kReaderMask | kReaderReservedMask | kWriter | kWritersParked;
 
   bool take_free() {
     uint32_t word = 0;
@@ -131,8 +135,7 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
   // The last one out of a lock that now stands open to a sleeping writer wakes it.
   void count_out(std::memory_order order) {
     const uint32_t before = word_.fetch_sub(kReader, order);
-    constexpr uint32_t kMask = kReaderMask | kReaderReservedMask | kWriter | kWritersParked;
-    if ((before & kMask) == (kReader | kWritersParked)) wake_writer();
+    if ((before & kOpenToWriter) == (kReader | kWritersParked)) wake_writer();
   }
 
   // The ways of a thread that could not have the lock at once. Counting or timing contended

@@ -1,7 +1,7 @@
 // The locks: exclusion, deadlines, fairness, and nothing left behind.
 //
-// Exclusion is tested with plain data, so that under ThreadSanitizer a broken lock is a data race as
-// well as a torn pair. Where a defect would make a thread sleep for ever, the test waits with a
+// Exclusion is tested with plain data, so that under ThreadSanitizer a broken lock is a data race
+// as well as a torn pair. Where a defect would make a thread sleep for ever, the test waits with a
 // deadline of kLong and then asks whether it took long: a lost wake-up shows as a failure, not as a
 // hang. Time limits are upper bounds for broken locks, not expectations of speed.
 #include "base/mutex.h"
@@ -52,8 +52,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using Peer = SharedMutexPeer;
 
-constexpr auto kLong = 30s;      // Longer than any machine that is not broken takes.
-constexpr auto kTooLong = 20s;   // What has lasted this long was not woken.
+constexpr auto kLong = 30s;     // Longer than any machine that is not broken takes.
+constexpr auto kTooLong = 20s;  // What has lasted this long was not woken.
 constexpr uint32_t kEveryone = 0xffffffff;
 
 int scale() {
@@ -149,7 +149,8 @@ struct Pair {
 // The operations of a randomized thread, with what it has to report at the end.
 class Worker {
  public:
-  Worker(SharedMutex& mutex, Pair& pair, uint32_t seed) : mutex_(mutex), pair_(pair), random_(seed) {}
+  Worker(SharedMutex& mutex, Pair& pair, uint32_t seed)
+      : mutex_(mutex), pair_(pair), random_(seed) {}
 
   void read() {
     mutex_.lock_shared();
@@ -174,7 +175,9 @@ class Worker {
     if (mutex_.try_lock()) advance_and_leave();
   }
 
-  uint32_t below(uint32_t bound) { return std::uniform_int_distribution<uint32_t>(0, bound - 1)(random_); }
+  uint32_t below(uint32_t bound) {
+    return std::uniform_int_distribution<uint32_t>(0, bound - 1)(random_);
+  }
   uint64_t writes() const { return writes_; }
   uint64_t torn() const { return torn_; }
 
@@ -332,7 +335,8 @@ TEST_P(SharedMutexThreads, RandomDeadlinesLeaveNothingBehind) {
       case 1: worker.write(); break;
       case 2: worker.try_read(); break;
       case 3: worker.try_write(); break;
-      case 4: case 5: worker.read_until(budget); break;
+      case 4:
+      case 5: worker.read_until(budget); break;
       default: worker.write_until(budget);
     }
   });
@@ -499,27 +503,24 @@ TEST(SharedMutexTimeout, OfAWriterDoesNotBarReaders) {
 }
 
 TEST(SharedMutexTimeout, OfAWriterWakesTheReadersThatSleptBehindIt) {
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 3; ++round) {
     SharedMutex mutex;
     mutex.lock_shared();  // Until the end: only the writer's mark can bar the others.
+    std::atomic<bool> gave_up{false};
     std::thread writer([&] {
-      Deadline deadline(300ms);
+      Deadline deadline(200ms);
       EXPECT_FALSE(mutex.lock_until(deadline));
+      gave_up = true;
     });
-    std::vector<std::thread> readers;
-    if (eventually([&] { return Peer::writer_parked(mutex); })) {
-      for (int i = 0; i < 3; ++i) {
-        readers.emplace_back([&] {
-          const auto start = Clock::now();
-          Deadline deadline(kLong);
-          ASSERT_TRUE(mutex.lock_shared_until(deadline));
-          EXPECT_LT(Clock::now() - start, kTooLong);
-          mutex.unlock_shared();
-        });
-      }
-    }
+    EXPECT_TRUE(eventually([&] { return Peer::writer_parked(mutex) || gave_up; }));
+    run_threads(3, [&](int) {
+      const auto start = Clock::now();
+      Deadline deadline(kLong);
+      ASSERT_TRUE(mutex.lock_shared_until(deadline));
+      EXPECT_LT(Clock::now() - start, kTooLong);
+      mutex.unlock_shared();
+    });
     writer.join();
-    for (auto& reader : readers) reader.join();
     mutex.unlock_shared();
     EXPECT_TRUE(mutex.is_free());
     if (HasFailure()) break;
@@ -534,7 +535,6 @@ TEST(SharedMutexTimeout, OfAWriterLeavesOtherWritersInLine) {
       Deadline deadline(50ms);
       EXPECT_FALSE(mutex.lock_until(deadline));
     });
-    EXPECT_TRUE(eventually([&] { return Peer::writer_parked(mutex); }));
     std::vector<std::thread> patient;
     for (int i = 0; i < 3; ++i) {
       patient.emplace_back([&] {
@@ -554,27 +554,39 @@ TEST(SharedMutexTimeout, OfAWriterLeavesOtherWritersInLine) {
   }
 }
 
-TEST(SharedMutexTimeout, TakesBackAReservation) {
+void expect_reservation_taken_back(bool shared) {
   SharedMutex mutex;
-  for (const bool shared : {true, false}) {
+  const auto reserved = [&] {
+    return shared ? Peer::reader_reserved(mutex) : Peer::writer_reserved(mutex);
+  };
+  // A machine that is slow now may not get as far as the reservation: once more, with more time.
+  bool seen = false;
+  for (auto budget = 100ms; !seen && budget < kTooLong; budget *= 4) {
     mutex.lock();
+    std::atomic<bool> gave_up{false};
     std::thread waiter([&] {
-      Deadline deadline(500ms);
+      Deadline deadline(budget);
       EXPECT_FALSE(shared ? mutex.lock_shared_until(deadline) : mutex.lock_until(deadline));
+      gave_up = true;
     });
-    EXPECT_TRUE(eventually([&] {
+    eventually([&] {
       futex_wake(Peer::word(mutex), 1, kEveryone);
-      return shared ? Peer::reader_reserved(mutex) : Peer::writer_reserved(mutex);
-    }));
+      seen = seen || reserved();
+      return seen || gave_up;
+    });
     waiter.join();
-    EXPECT_FALSE(Peer::reader_reserved(mutex));
-    EXPECT_FALSE(Peer::writer_reserved(mutex));
+    EXPECT_FALSE(reserved());
     mutex.unlock();
     EXPECT_TRUE(mutex.try_lock());
     mutex.unlock();
     EXPECT_TRUE(mutex.is_free());
   }
+  EXPECT_TRUE(seen);
 }
+
+TEST(SharedMutexTimeout, TakesBackTheReservationOfAReader) { expect_reservation_taken_back(true); }
+
+TEST(SharedMutexTimeout, TakesBackTheReservationOfAWriter) { expect_reservation_taken_back(false); }
 
 // ---- Fairness
 
@@ -613,8 +625,8 @@ TEST(SharedMutexFairness, ReaderThatWaitedForOneWriterPassesTheNext) {
 }
 
 // A waiter that has slept in vain once goes before every writer that comes later. The test makes it
-// sleep in vain by waking it for nothing, and is itself the writer that comes later: awake and first
-// on the spot, it would win every time.
+// sleep in vain by waking it for nothing, and is itself the writer that comes later: awake and
+// first on the spot, it would win every time.
 void expect_turn_after_fruitless_sleep(bool shared) {
   for (int round = 0; round < 50; ++round) {
     SharedMutex mutex;
@@ -683,71 +695,66 @@ TEST(SharedMutexFairness, MoreReadersThanReservationsAllGetIn) {
   EXPECT_TRUE(mutex.is_free());
 }
 
+// One thread comes again and again for a lock that others take without a pause.
 class SharedMutexHammer : public testing::TestWithParam<int> {
  protected:
-  static constexpr int kTurns = 100;
+  // Takes 60 turns; all of them together must not wait for longer than kTooLong.
+  static void expect_turns(SharedMutex& mutex, bool shared) {
+    std::chrono::nanoseconds left = kTooLong;
+    auto next = Clock::now();
+    for (int turn = 0; turn < 60; ++turn) {
+      // Lets the others get going again: a thread that comes back at once finds them asleep.
+      if (turn % 12 == 0) std::this_thread::sleep_for(200us);
+      while (Clock::now() < next) {
+      }
+      const auto start = Clock::now();
+      Deadline deadline(left);
+      ASSERT_TRUE(shared ? mutex.lock_shared_until(deadline) : mutex.lock_until(deadline))
+          << "after " << turn << " turns";
+      next = Clock::now() + 50us;
+      left -= next - start;
+      if (shared) {
+        mutex.unlock_shared();
+      } else {
+        mutex.unlock();
+      }
+    }
+  }
 
-  // Lets the others get going again: a thread that comes back at once finds them still asleep.
-  static void pause() { std::this_thread::sleep_for(200us); }
+  SharedMutex mutex_;
 };
 INSTANTIATE_TEST_SUITE_P(Counts, SharedMutexHammer, testing::Values(2, 8));
 
 TEST_P(SharedMutexHammer, WriterGetsInAmongReaders) {
-  SharedMutex mutex;
   {
-    Hammer hammer(mutex, GetParam(), 0);
-    Deadline deadline(kTooLong);
-    for (int turn = 0; turn < kTurns; ++turn) {
-      pause();
-      ASSERT_TRUE(mutex.lock_until(deadline)) << "after " << turn << " turns";
-      mutex.unlock();
-    }
+    Hammer hammer(mutex_, GetParam(), 0);
+    expect_turns(mutex_, false);
   }
-  EXPECT_TRUE(mutex.is_free());
+  EXPECT_TRUE(mutex_.is_free());
 }
 
 TEST_P(SharedMutexHammer, ReaderGetsInAmongWriters) {
-  SharedMutex mutex;
   {
-    Hammer hammer(mutex, 0, GetParam());
-    Deadline deadline(kTooLong);
-    for (int turn = 0; turn < kTurns; ++turn) {
-      pause();
-      ASSERT_TRUE(mutex.lock_shared_until(deadline)) << "after " << turn << " turns";
-      mutex.unlock_shared();
-    }
+    Hammer hammer(mutex_, 0, GetParam());
+    expect_turns(mutex_, true);
   }
-  EXPECT_TRUE(mutex.is_free());
+  EXPECT_TRUE(mutex_.is_free());
 }
 
 TEST_P(SharedMutexHammer, WriterGetsInAmongWriters) {
-  SharedMutex mutex;
   {
-    Hammer hammer(mutex, 0, GetParam());
-    Deadline deadline(kTooLong);
-    for (int turn = 0; turn < kTurns; ++turn) {
-      pause();
-      ASSERT_TRUE(mutex.lock_until(deadline)) << "after " << turn << " turns";
-      mutex.unlock();
-    }
+    Hammer hammer(mutex_, 0, GetParam());
+    expect_turns(mutex_, false);
   }
-  EXPECT_TRUE(mutex.is_free());
+  EXPECT_TRUE(mutex_.is_free());
 }
 
 TEST_P(SharedMutexHammer, BothKindsGetInAmongBoth) {
-  SharedMutex mutex;
   {
-    Hammer hammer(mutex, GetParam(), GetParam());
-    Deadline deadline(kTooLong);
-    for (int turn = 0; turn < kTurns; ++turn) {
-      pause();
-      ASSERT_TRUE(mutex.lock_shared_until(deadline)) << "after " << turn << " turns";
-      mutex.unlock_shared();
-      ASSERT_TRUE(mutex.lock_until(deadline)) << "after " << turn << " turns";
-      mutex.unlock();
-    }
+    Hammer hammer(mutex_, GetParam(), GetParam());
+    run_threads(2, [&](int index) { expect_turns(mutex_, index == 0); });
   }
-  EXPECT_TRUE(mutex.is_free());
+  EXPECT_TRUE(mutex_.is_free());
 }
 
 // ---- Mutex
