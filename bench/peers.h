@@ -29,7 +29,7 @@ class Blob {
   explicit Blob(std::string_view value)
       : body_(static_cast<Body*>(std::malloc(sizeof(Body) + value.size()))) {
     new (body_) Body{{1}, value.size()};
-    std::memcpy(body_ + 1, value.data(), value.size());
+    std::memcpy(static_cast<void*>(body_ + 1), value.data(), value.size());
   }
   Blob(const Blob& other) : body_(other.body_) {
     if (body_ != nullptr) body_->refs.fetch_add(1, std::memory_order_relaxed);

@@ -64,7 +64,34 @@ void deallocate_large(void* block, size_t bytes) {
   g_large_blocks.fetch_sub(1, std::memory_order_relaxed);
 }
 
-bool is_call_to_fail() {
+// The rare ways out of allocate() and deallocate(), apart so that the common way stays short.
+[[gnu::noinline]] void* allocate_without_class(size_t bytes) {
+  void* block = bytes <= kMaxPaged ? allocate_pages(bytes) : allocate_large(bytes);
+  if (block != nullptr) unpoison(block, bytes);
+  return block;
+}
+
+[[gnu::noinline]] void* allocate_after_refill(size_t size_class, size_t bytes) {
+  void* block = refill_bin(size_class);
+  g_page_heap.run_chores();
+  if (block != nullptr) unpoison(block, bytes);
+  return block;
+}
+
+[[gnu::noinline]] void deallocate_without_class(void* block, size_t bytes) {
+  if (bytes <= kMaxPaged) {
+    deallocate_pages(block);
+  } else {
+    deallocate_large(block, bytes);
+  }
+}
+
+[[gnu::noinline]] void deallocate_after_drain(size_t size_class, void* block) {
+  drain_bin(size_class, block);
+  g_page_heap.run_chores();
+}
+
+[[gnu::noinline]] bool is_call_to_fail() {
   return g_calls_until_failure.fetch_sub(1, std::memory_order_relaxed) == 1;
 }
 
@@ -94,47 +121,30 @@ void after_fork_in_child() {
 }  // namespace
 
 void* Arena::allocate(size_t bytes) noexcept {
-  if (g_calls_until_failure.load(std::memory_order_relaxed) > 0 && is_call_to_fail()) [[unlikely]] {
-    return nullptr;
+  if (g_calls_until_failure.load(std::memory_order_relaxed) > 0) [[unlikely]] {
+    if (is_call_to_fail()) return nullptr;
   }
-  void* block;
-  if (bytes <= kMaxSmall) [[likely]] {
-    const size_t size_class = class_of(bytes);
-    Bin& bin = t_bins[size_class];
-    const uint32_t count = bin.count.load(std::memory_order_relaxed);
-    if (count != 0) [[likely]] {
-      block = bin.blocks[count - 1];
-      bin.count.store(count - 1, std::memory_order_relaxed);
-    } else {
-      block = refill_bin(size_class);
-      g_page_heap.run_chores();
-    }
-  } else {
-    block = bytes <= kMaxPaged ? allocate_pages(bytes) : allocate_large(bytes);
-  }
-  if (block != nullptr) unpoison(block, bytes);
+  if (bytes > kMaxSmall) [[unlikely]] return allocate_without_class(bytes);
+  const size_t size_class = class_of(bytes);
+  Bin& bin = t_bins[size_class];
+  const uint32_t count = bin.count.load(std::memory_order_relaxed);
+  if (count == 0) [[unlikely]] return allocate_after_refill(size_class, bytes);
+  void* block = bin.blocks[count - 1];
+  bin.count.store(count - 1, std::memory_order_relaxed);
+  unpoison(block, bytes);
   return block;
 }
 
 void Arena::deallocate(void* block, size_t bytes) noexcept {
   if (block == nullptr) return;
-  poison(block, block_size(bytes));
-  if (bytes <= kMaxSmall) [[likely]] {
-    const size_t size_class = class_of(bytes);
-    Bin& bin = t_bins[size_class];
-    const uint32_t count = bin.count.load(std::memory_order_relaxed);
-    if (count < bin.limit) [[likely]] {
-      bin.blocks[count] = block;
-      bin.count.store(count + 1, std::memory_order_relaxed);
-    } else {
-      drain_bin(size_class, block);
-      g_page_heap.run_chores();
-    }
-  } else if (bytes <= kMaxPaged) {
-    deallocate_pages(block);
-  } else {
-    deallocate_large(block, bytes);
-  }
+  if constexpr (kPoisons) poison(block, block_size(bytes));
+  if (bytes > kMaxSmall) [[unlikely]] return deallocate_without_class(block, bytes);
+  const size_t size_class = class_of(bytes);
+  Bin& bin = t_bins[size_class];
+  const uint32_t count = bin.count.load(std::memory_order_relaxed);
+  if (count >= bin.limit) [[unlikely]] return deallocate_after_drain(size_class, block);
+  bin.blocks[count] = block;
+  bin.count.store(count + 1, std::memory_order_relaxed);
 }
 
 size_t Arena::block_size(size_t bytes) noexcept {

@@ -20,15 +20,40 @@ constexpr size_t kMaxReserve = 4;
 constinit PageHeap g_page_heap;
 
 Span* PageHeap::allocate(size_t pages, Span::Kind kind, uint8_t size_class) {
-  MutexLock lock(mutex_);
-  Span* span = take_run(pages);
-  if (span == nullptr) {
-    if (!add_region()) return nullptr;
-    span = take_run(pages);
-    assert(span != nullptr);
+  bool huge;
+  {
+    MutexLock lock(mutex_);
+    Span* span = take_run(pages);
+    if (span == nullptr && reserve_ != nullptr) {
+      Region* region = reserve_;
+      reserve_ = region->next;
+      --reserve_count_;
+      add_region(region);
+      span = take_run(pages);
+    }
+    if (span != nullptr) {
+      use(span, kind, size_class);
+      return span;
+    }
+    huge = regions_ != 0 && touching_is_fast_;
   }
+  // The first region of a small store, or the reserve comes too late and the caller pays.
+  void* memory = map_region(huge);
+  if (memory == nullptr) return nullptr;
+  Region* region = format_region(memory, huge);
+  MutexLock lock(mutex_);
+  if (regions_++ != 0) ++late_regions_;
+  add_region(region);
+  Span* span = take_run(pages);
+  assert(span != nullptr);
+  use(span, kind, size_class);
+  return span;
+}
+
+void PageHeap::use(Span* span, Span::Kind kind, uint8_t size_class) {
   Region* region = region_of(span);
   const size_t first = first_page_of(span);
+  const size_t pages = span->pages;
   span->kind = kind;
   span->size_class = size_class;
   if (kind == Span::Kind::kCarved) {
@@ -43,7 +68,6 @@ Span* PageHeap::allocate(size_t pages, Span::Kind kind, uint8_t size_class) {
   region->used_pages += static_cast<uint32_t>(pages);
   used_pages_ += pages;
   note_chores();
-  return span;
 }
 
 void PageHeap::deallocate(Span* span) {
@@ -124,20 +148,8 @@ void PageHeap::remove_run(Span* run) {
   }
 }
 
-// Brings an empty region into use: one of the reserve, or else a new one.
-bool PageHeap::add_region() {
-  Region* region = reserve_;
-  if (region != nullptr) {
-    reserve_ = region->next;
-    --reserve_count_;
-  } else {
-    // The first region of a small store, or the reserve came too late. Ordinary pages, because
-    // the caller pays for the first touch.
-    void* memory = map_region(false);
-    if (memory == nullptr) return false;
-    region = format_region(memory, false);
-    if (regions_++ != 0) ++late_regions_;
-  }
+// Brings an empty region into use.
+void PageHeap::add_region(Region* region) {
   if (regions_ > 1) {
     const Clock::time_point now = Clock::now();
     if (now - last_taken_ >= kFastGrowth) {
@@ -148,7 +160,6 @@ bool PageHeap::add_region() {
     last_taken_ = now;
   }
   insert_run(&region->spans[kHeaderPages]);
-  return true;
 }
 
 // Takes a region that has become empty out of use.

@@ -59,7 +59,8 @@ class PageHeap {
   using Clock = std::chrono::steady_clock;
 
   Span* take_run(size_t pages) RKVS_REQUIRES(mutex_);
-  bool add_region() RKVS_REQUIRES(mutex_);
+  void use(Span* span, Span::Kind kind, uint8_t size_class) RKVS_REQUIRES(mutex_);
+  void add_region(Region* region) RKVS_REQUIRES(mutex_);
   void retire(Region* region) RKVS_REQUIRES(mutex_);
   void insert_run(Span* run) RKVS_REQUIRES(mutex_);
   void remove_run(Span* run) RKVS_REQUIRES(mutex_);
@@ -92,6 +93,8 @@ class PageHeap {
 
   bool thread_runs_ RKVS_GUARDED_BY(mutex_) = false;
   bool thread_sleeps_ RKVS_GUARDED_BY(mutex_) = false;
+  // The last region took little time to touch, so that a caller can afford it if need be.
+  bool touching_is_fast_ RKVS_GUARDED_BY(mutex_) = false;
   void* populating_ RKVS_GUARDED_BY(mutex_) = nullptr;  // what the thread is touching
 
   std::atomic<bool> chores_due_{false};

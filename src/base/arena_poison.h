@@ -20,6 +20,7 @@
 namespace rkvs::internal::arena {
 
 #if defined(RKVS_ARENA_ASAN)
+inline constexpr bool kPoisons = true;
 inline void poison(const void* memory, size_t bytes) { __asan_poison_memory_region(memory, bytes); }
 inline void unpoison(const void* memory, size_t bytes) {
   __asan_unpoison_memory_region(memory, bytes);
@@ -32,6 +33,7 @@ inline void remove_leak_root(const void* memory, size_t bytes) {
   __lsan_unregister_root_region(memory, bytes);
 }
 #else
+inline constexpr bool kPoisons = false;
 inline void poison(const void*, size_t) {}
 inline void unpoison(const void*, size_t) {}
 inline void add_leak_root(const void*, size_t) {}

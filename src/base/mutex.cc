@@ -79,7 +79,7 @@ bool SharedMutex::lock_slow(Deadline* deadline) {
       constexpr uint32_t kMarks =
           kWriterPending | kWriterReserved | kReadersParked | kWritersParked;
       const uint32_t before = word_.fetch_and(~kMarks, std::memory_order_relaxed);
-      wake_parked((before & ~kWriterReserved) | (slept ? kWritersParked : 0u));
+      wake_parked(before & ~kWriterReserved);
       return false;
     }
     futex_wait(word_, word, limit, slept ? kWakeReserved : kWakeWriters);
@@ -123,9 +123,10 @@ bool SharedMutex::lock_shared_slow(Deadline* deadline) {
     }
     const auto limit = limit_of(deadline);
     if (has_passed(limit)) {
-      if (reserved) {
-        const uint32_t before = word_.fetch_sub(kReaderReserved, std::memory_order_relaxed);
-        if ((before & kOpenToWriter) == (kReaderReserved | kWritersParked)) wake_writer();
+      // Given back while a writer is inside, so that no sleeping writer needs to hear of it.
+      if (reserved && !word_.compare_exchange_weak(word, word - kReaderReserved,
+                                                   std::memory_order_relaxed)) {
+        continue;
       }
       return false;
     }

@@ -115,9 +115,6 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
   static constexpr uint32_t kReaderReservedMask = 31u << 5;
   static constexpr uint32_t kReader = 1u << 10;
   static constexpr uint32_t kReaderMask = ~(kReader - 1);
-  // What decides whether an operation of a reader is the one that lets a sleeping writer in.
-  static constexpr uint32_t kOpenToWriter =
-      kReaderMask | kReaderReservedMask | kWriter | kWritersParked;
 
   bool take_free() {
     uint32_t word = 0;
@@ -135,7 +132,8 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
   // The last one out of a lock that now stands open to a sleeping writer wakes it.
   void count_out(std::memory_order order) {
     const uint32_t before = word_.fetch_sub(kReader, order);
-    if ((before & kOpenToWriter) == (kReader | kWritersParked)) wake_writer();
+    constexpr uint32_t kMask = kReaderMask | kReaderReservedMask | kWriter | kWritersParked;
+    if ((before & kMask) == (kReader | kWritersParked)) wake_writer();
   }
 
   // The ways of a thread that could not have the lock at once. Counting or timing contended

@@ -38,7 +38,9 @@ using NamespaceMap = std::unordered_map<std::string, NamespacePtr, NameHash, std
 
 class ManagerImpl {
  public:
-  explicit ManagerImpl(StorageOptions options) : options_(std::move(options)) {}
+  // `fs` is where the directory is; it must outlive the manager.
+  explicit ManagerImpl(StorageOptions options, FileSystem& fs = FileSystem::posix())
+      : options_(std::move(options)), fs_(fs) {}
   // Closes every namespace.
   ~ManagerImpl();
 
@@ -88,6 +90,7 @@ class ManagerImpl {
   Result<Loaded> read_file(std::string_view file, const Selection& selection);
 
   StorageOptions options_;
+  FileSystem& fs_;
   std::atomic<bool> initialized_{false};
 
   // One initialize() at a time; before mutex_.

@@ -93,7 +93,7 @@ Result<const Directory*> ManagerImpl::directory() {
   }
   const MutexLock lock(directory_mutex_);
   if (!directory_.has_value()) {
-    auto opened = Directory::open_or_create(options_.directory.string());
+    auto opened = Directory::open_or_create(options_.directory.string(), fs_);
     if (!opened.ok()) return opened.status();
     directory_.emplace(*std::move(opened));
   }

@@ -13,13 +13,9 @@
 namespace rkvs::internal {
 namespace {
 
-// What an entry takes in a chunk beside its key and value: two ends, a version, an expiry. The
-// latter two columns may turn out to be absent; then chunks are a little smaller than aimed at.
-constexpr size_t kEntryOverhead = 4 + 4 + 8 + 8;
-
 template <typename T>
-std::string_view as_bytes(const std::vector<T>& column) {
-  return {reinterpret_cast<const char*>(column.data()), column.size() * sizeof(T)};
+std::string_view as_bytes(const T* column, size_t size) {
+  return {reinterpret_cast<const char*>(column), size * sizeof(T)};
 }
 
 size_t padding(size_t position, size_t alignment) {
@@ -87,22 +83,36 @@ class ChunkLayout {
 }  // namespace
 
 SnapshotWriter::SnapshotWriter(ByteSink& sink, size_t chunk_size)
-    : sink_(sink), chunk_size_(std::clamp<size_t>(chunk_size, 1, kMaxChunkSize - 4096)) {}
+    : sink_(sink),
+      chunk_size_(std::clamp<size_t>(chunk_size, kEntryOverhead, kMaxChunkSize - 4096)) {}
 
-void SnapshotWriter::Columns::clear() {
-  key_ends.clear();
-  value_ends.clear();
-  versions.clear();
-  expiries.clear();
-  keys.clear();
-  values.clear();
-  any_version = false;
-  any_expiry = false;
+void SnapshotWriter::Pending::allocate(size_t chunk_size) {
+  const size_t most = chunk_size / kEntryOverhead;
+  key_ends.reset(new uint32_t[most]);
+  value_ends.reset(new uint32_t[most]);
+  versions.reset(new uint64_t[most]);
+  expiries.reset(new int64_t[most]);
+  keys.reset(new char[chunk_size]);
+  values.reset(new char[chunk_size]);
+}
+
+void SnapshotWriter::Pending::clear(size_t new_room) {
+  room = new_room;
+  size = 0;
+  key_bytes = 0;
+  value_bytes = 0;
+  greatest_version = 0;
+  expiry_bits = 0;
+}
+
+Status SnapshotWriter::fail(Status status) {
+  pending_.clear(0);
+  return status_ = std::move(status);
 }
 
 template <typename... Parts>
 Status SnapshotWriter::refuse(const Parts&... parts) {
-  return status_ = make_error(StatusCode::kInternal, "snapshot writer: ", parts...);
+  return fail(make_error(StatusCode::kInternal, "snapshot writer: ", parts...));
 }
 
 Status SnapshotWriter::check(State expected, const char* call) {
@@ -126,7 +136,7 @@ Status SnapshotWriter::begin(const SnapshotHeader& header) try {
   state_ = State::kBetween;
   return write_frame(FrameKind::kHeader, {finished_bytes(builder)});
 } catch (const std::bad_alloc&) {
-  return status_ = StatusCode::kNoMemory;
+  return fail(StatusCode::kNoMemory);
 }
 
 Status SnapshotWriter::begin_namespace(const SnapshotNamespace& info) try {
@@ -156,20 +166,17 @@ Status SnapshotWriter::begin_namespace(const SnapshotNamespace& info) try {
   state_ = State::kInNamespace;
   return write_frame(FrameKind::kNamespace, {finished_bytes(builder)});
 } catch (const std::bad_alloc&) {
-  return status_ = StatusCode::kNoMemory;
+  return fail(StatusCode::kNoMemory);
 }
 
-Status SnapshotWriter::add(const SnapshotEntry& entry) try {
+Status SnapshotWriter::add_slowly(const SnapshotEntry& entry) try {
   if (Status s = check(State::kInNamespace, "add"); !s.ok()) return s;
   return add_entry(entry);
 } catch (const std::bad_alloc&) {
-  return status_ = StatusCode::kNoMemory;
+  return fail(StatusCode::kNoMemory);
 }
 
-size_t SnapshotWriter::pending_size() const {
-  return pending_.key_ends.size() * kEntryOverhead + pending_.keys.size() + pending_.values.size();
-}
-
+// The first entry of all, or one that does not fit in the pending chunk.
 Status SnapshotWriter::add_entry(const SnapshotEntry& entry) {
   if (entry.key.size() > kMaxSnapshotKeySize) {
     return refuse("key of ", entry.key.size(), " bytes; the limit is ", kMaxSnapshotKeySize);
@@ -177,67 +184,90 @@ Status SnapshotWriter::add_entry(const SnapshotEntry& entry) {
   if (entry.value.size() > kMaxSnapshotValueSize) {
     return refuse("value of ", entry.value.size(), " bytes; the limit is ", kMaxSnapshotValueSize);
   }
-  if (entry.expires_at_ms < 0) return refuse("negative expiry");
-  if (entry.version > current_.last_version) {
-    return refuse("version ", entry.version, " over last_version ", current_.last_version);
+  if (Status s = flush(); !s.ok()) return s;
+  if (kEntryOverhead + entry.key.size() + entry.value.size() > chunk_size_) {
+    return write_alone(entry);
+  }
+  if (pending_.keys == nullptr) pending_.allocate(chunk_size_);
+  pending_.clear(chunk_size_);
+  pending_.push(entry);
+  return {};
+}
+
+Status SnapshotWriter::write_alone(const SnapshotEntry& entry) {
+  const auto key_end = static_cast<uint32_t>(entry.key.size());
+  const auto value_end = static_cast<uint32_t>(entry.value.size());
+  ChunkView chunk;
+  chunk.size = 1;
+  chunk.greatest_version = entry.version;
+  chunk.expiry_bits = entry.expires_at_ms;
+  chunk.key_ends = &key_end;
+  chunk.value_ends = &value_end;
+  chunk.versions = &entry.version;
+  chunk.expiries = &entry.expires_at_ms;
+  chunk.keys = entry.key;
+  chunk.values = entry.value;
+  return write_chunk(chunk);
+}
+
+// Writes the pending chunk, if any. Nothing fits in afterwards.
+Status SnapshotWriter::flush() {
+  if (pending_.size == 0) return {};
+  ChunkView chunk;
+  chunk.size = pending_.size;
+  chunk.greatest_version = pending_.greatest_version;
+  chunk.expiry_bits = pending_.expiry_bits;
+  chunk.key_ends = pending_.key_ends.get();
+  chunk.value_ends = pending_.value_ends.get();
+  chunk.versions = pending_.versions.get();
+  chunk.expiries = pending_.expiries.get();
+  chunk.keys = {pending_.keys.get(), pending_.key_bytes};
+  chunk.values = {pending_.values.get(), pending_.value_bytes};
+  Status s = write_chunk(chunk);
+  pending_.clear(0);
+  return s;
+}
+
+Status SnapshotWriter::write_chunk(const ChunkView& chunk) {
+  if (chunk.expiry_bits < 0) return refuse("negative expiry");
+  if (chunk.greatest_version > current_.last_version) {
+    return refuse("version ", chunk.greatest_version, " over last_version ", current_.last_version);
   }
   SnapshotTotals& totals = totals_.back();
-  totals.entries += 1;
-  totals.key_bytes += entry.key.size();
-  totals.value_bytes += entry.value.size();
+  totals.entries += chunk.size;
+  totals.key_bytes += chunk.keys.size();
+  totals.value_bytes += chunk.values.size();
   if (totals.entries > current_.entry_count || totals.value_bytes > current_.value_bytes) {
     return refuse("more than the ", current_.entry_count, " entries or the ", current_.value_bytes,
                   " bytes of values announced");
   }
 
-  const size_t size = kEntryOverhead + entry.key.size() + entry.value.size();
-  if (pending_size() + size > chunk_size_) {
-    if (Status s = flush_chunk(); !s.ok()) return s;
-  }
-  const bool alone = size > chunk_size_;
-  pending_.keys.append(entry.key);
-  pending_.key_ends.push_back(static_cast<uint32_t>(pending_.keys.size()));
-  if (!alone) pending_.values.append(entry.value);
-  pending_.value_ends.push_back(
-      static_cast<uint32_t>(alone ? entry.value.size() : pending_.values.size()));
-  pending_.versions.push_back(entry.version);
-  pending_.expiries.push_back(entry.expires_at_ms);
-  pending_.any_version |= entry.version != 0;
-  pending_.any_expiry |= entry.expires_at_ms != 0;
-  return alone ? write_chunk(entry.value) : Status();
-}
-
-Status SnapshotWriter::flush_chunk() {
-  return pending_.key_ends.empty() ? Status() : write_chunk(pending_.values);
-}
-
-Status SnapshotWriter::write_chunk(std::string_view values) {
   std::array<Column, 6> columns{{
-      {fb::Chunk::VT_KEY_ENDS, 4, as_bytes(pending_.key_ends)},
-      {fb::Chunk::VT_VALUE_ENDS, 4, as_bytes(pending_.value_ends)},
-      {fb::Chunk::VT_KEYS, 1, pending_.keys},
-      {fb::Chunk::VT_VALUES, 1, values},
+      {fb::Chunk::VT_KEY_ENDS, sizeof(uint32_t), as_bytes(chunk.key_ends, chunk.size)},
+      {fb::Chunk::VT_VALUE_ENDS, sizeof(uint32_t), as_bytes(chunk.value_ends, chunk.size)},
+      {fb::Chunk::VT_KEYS, 1, chunk.keys},
+      {fb::Chunk::VT_VALUES, 1, chunk.values},
   }};
   size_t count = 4;
-  if (pending_.any_version) {
-    columns[count++] = {fb::Chunk::VT_VERSIONS, 8, as_bytes(pending_.versions)};
+  if (chunk.greatest_version != 0) {
+    columns[count++] = {fb::Chunk::VT_VERSIONS, sizeof(uint64_t),
+                        as_bytes(chunk.versions, chunk.size)};
   }
-  if (pending_.any_expiry) {
-    columns[count++] = {fb::Chunk::VT_EXPIRIES, 8, as_bytes(pending_.expiries)};
+  if (chunk.expiry_bits != 0) {
+    columns[count++] = {fb::Chunk::VT_EXPIRIES, sizeof(int64_t),
+                        as_bytes(chunk.expiries, chunk.size)};
   }
   const ChunkLayout layout(static_cast<uint32_t>(totals_.size() - 1),
                            std::span(columns).first(count));
-  if (Status s = write_frame(FrameKind::kChunk, layout.pieces()); !s.ok()) return s;
-  pending_.clear();
-  return {};
+  return write_frame(FrameKind::kChunk, layout.pieces());
 }
 
 Status SnapshotWriter::end_namespace() try {
   if (Status s = check(State::kInNamespace, "end_namespace"); !s.ok()) return s;
   state_ = State::kBetween;
-  return flush_chunk();
+  return flush();
 } catch (const std::bad_alloc&) {
-  return status_ = StatusCode::kNoMemory;
+  return fail(StatusCode::kNoMemory);
 }
 
 Status SnapshotWriter::finish() try {
@@ -255,7 +285,7 @@ Status SnapshotWriter::finish() try {
   fb::FinishFrameBuffer(builder, fb::CreateFrame(builder, fb::Body::Footer, body.Union()));
   return write_frame(FrameKind::kFooter, {finished_bytes(builder)});
 } catch (const std::bad_alloc&) {
-  return status_ = StatusCode::kNoMemory;
+  return fail(StatusCode::kNoMemory);
 }
 
 Status SnapshotWriter::write_frame(FrameKind kind, std::vector<std::string_view> pieces) {
@@ -277,7 +307,7 @@ Status SnapshotWriter::write_frame(FrameKind kind, std::vector<std::string_view>
 
   pieces.insert(pieces.begin(), header.bytes());
   for (const std::string_view piece : pieces) {
-    if (Status s = sink_.append(piece); !s.ok()) return status_ = s;
+    if (Status s = sink_.append(piece); !s.ok()) return fail(s);
     offset_ += piece.size();
   }
   ++frames_;

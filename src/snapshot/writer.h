@@ -4,8 +4,11 @@
 
 #include <rkvs/status.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -26,13 +29,15 @@ namespace rkvs::internal {
 // and then the sink's owner commits the file. Nothing else is a snapshot: without finish() there is
 // no footer, and readers refuse the file.
 //
-// Entries are copied into the columns of the pending chunk as they come; a value too large to share
-// a chunk goes from the caller's memory straight to the sink. So no view is kept after a call.
+// Entries are copied into the columns of the pending chunk as they come; one too large to share a
+// chunk goes from the caller's memory straight to the sink. So no view is kept after a call.
 //
 // What would make a file that the reader refuses is refused here, with Internal: calls out of
 // order, more entries or bytes than announced, keys and values over the format's limits, a name
-// twice. Errors of the sink are handed on. The first error is final: every later call returns it.
-// Nothing throws; NoMemory. Used by one thread at a time; the sink must outlive it.
+// twice. Errors of the sink are handed on. The first error is final: every later call returns it,
+// aside from add(), which may notice it, or a mistake in an entry, only when the chunk is full; by
+// end_namespace() at the latest it comes out. Nothing throws; NoMemory. Used by one thread at a
+// time; the sink must outlive it.
 class SnapshotWriter {
  public:
   // `chunk_size` is what the payload of a chunk aims at, up to kMaxChunkSize.
@@ -40,11 +45,18 @@ class SnapshotWriter {
 
   Status begin(const SnapshotHeader& header);
   Status begin_namespace(const SnapshotNamespace& info);
-  Status add(const SnapshotEntry& entry);
+  Status add(const SnapshotEntry& entry) {
+    const size_t size = kEntryOverhead + entry.key.size() + entry.value.size();
+    if (size > pending_.room || entry.key.size() > kMaxSnapshotKeySize) [[unlikely]] {
+      return add_slowly(entry);
+    }
+    pending_.push(entry);
+    return {};
+  }
   Status end_namespace();
   Status finish();
 
-  // Of each namespace begun so far, the entries of the pending chunk included.
+  // Of each namespace begun so far; exact for those that have ended.
   const std::vector<SnapshotTotals>& totals() const { return totals_; }
   // Handed to the sink so far.
   uint64_t bytes_written() const { return offset_; }
@@ -52,27 +64,70 @@ class SnapshotWriter {
  private:
   enum class State { kNew, kBetween, kInNamespace, kFinished };
 
-  // The columns of the chunk that is being filled.
-  struct Columns {
-    std::vector<uint32_t> key_ends;
-    std::vector<uint32_t> value_ends;
-    std::vector<uint64_t> versions;
-    std::vector<int64_t> expiries;
-    std::string keys;
-    std::string values;
-    bool any_version = false;
-    bool any_expiry = false;
+  // What an entry takes in a chunk beside its key and value: two ends, a version, an expiry. The
+  // latter two columns may turn out to be absent; then chunks are a little smaller than aimed at.
+  static constexpr size_t kEntryOverhead = 4 + 4 + 8 + 8;
 
-    void clear();  // keeps the memory
+  // The columns of the chunk that is being filled. Plain memory for the most that a chunk can hold,
+  // not touched before it is used: growing and checking four vectors took half of add()'s time.
+  struct Pending {
+    size_t room = 0;  // for overhead, keys and values; 0 where nothing may be added
+    size_t size = 0;
+    size_t key_bytes = 0;
+    size_t value_bytes = 0;
+    uint64_t greatest_version = 0;
+    int64_t expiry_bits = 0;  // of all, or-ed: 0 where there is none, negative where one is
+    std::unique_ptr<uint32_t[]> key_ends;
+    std::unique_ptr<uint32_t[]> value_ends;
+    std::unique_ptr<uint64_t[]> versions;
+    std::unique_ptr<int64_t[]> expiries;
+    std::unique_ptr<char[]> keys;
+    std::unique_ptr<char[]> values;
+
+    // For chunks of up to `chunk_size` bytes. Throws std::bad_alloc.
+    void allocate(size_t chunk_size);
+    void clear(size_t new_room);
+    void push(const SnapshotEntry& entry) {
+      room -= kEntryOverhead + entry.key.size() + entry.value.size();
+      if (!entry.key.empty()) {
+        std::memcpy(keys.get() + key_bytes, entry.key.data(), entry.key.size());
+        key_bytes += entry.key.size();
+      }
+      if (!entry.value.empty()) {
+        std::memcpy(values.get() + value_bytes, entry.value.data(), entry.value.size());
+        value_bytes += entry.value.size();
+      }
+      key_ends[size] = static_cast<uint32_t>(key_bytes);
+      value_ends[size] = static_cast<uint32_t>(value_bytes);
+      versions[size] = entry.version;
+      expiries[size] = entry.expires_at_ms;
+      greatest_version = std::max(greatest_version, entry.version);
+      expiry_bits |= entry.expires_at_ms;
+      ++size;
+    }
+  };
+  // A chunk as it is to be written: views of the above, or of a single entry.
+  struct ChunkView {
+    size_t size = 0;
+    uint64_t greatest_version = 0;
+    int64_t expiry_bits = 0;
+    const uint32_t* key_ends = nullptr;
+    const uint32_t* value_ends = nullptr;
+    const uint64_t* versions = nullptr;
+    const int64_t* expiries = nullptr;
+    std::string_view keys = {};
+    std::string_view values = {};
   };
 
   Status check(State expected, const char* call);
   template <typename... Parts>
   Status refuse(const Parts&... parts);
+  Status fail(Status status);
+  Status add_slowly(const SnapshotEntry& entry);
   Status add_entry(const SnapshotEntry& entry);
-  size_t pending_size() const;
-  Status flush_chunk();
-  Status write_chunk(std::string_view values);
+  Status write_alone(const SnapshotEntry& entry);
+  Status flush();
+  Status write_chunk(const ChunkView& chunk);
   Status write_frame(FrameKind kind, std::vector<std::string_view> pieces);
 
   ByteSink& sink_;
@@ -86,7 +141,7 @@ class SnapshotWriter {
   std::unordered_set<std::string> names_;
   SnapshotNamespace current_;
   std::vector<SnapshotTotals> totals_;
-  Columns pending_;
+  Pending pending_;
 };
 
 }  // namespace rkvs::internal

@@ -42,6 +42,9 @@ struct SharedMutexPeer {
   static bool writer_reserved(SharedMutex& mutex) {
     return (mutex.word_ & SharedMutex::kWriterReserved) != 0;
   }
+  static uint32_t readers(SharedMutex& mutex) {
+    return (mutex.word_ & SharedMutex::kReaderMask) / SharedMutex::kReader;
+  }
   static constexpr uint32_t kReservedWriterMarks =
       SharedMutex::kWriterPending | SharedMutex::kWriterReserved;
 };
@@ -684,11 +687,13 @@ TEST(SharedMutexFairness, MoreReadersThanReservationsAllGetIn) {
       ++done;
     });
   }
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 50; ++i) {
     std::this_thread::sleep_for(1ms);
     futex_wake(Peer::word(mutex), kReaders, kEveryone);
   }
   EXPECT_TRUE(Peer::reader_reserved(mutex));
+  // One reservation too many would run over into the number of readers.
+  EXPECT_TRUE(eventually([&] { return Peer::readers(mutex) == 0; }));
   mutex.unlock();
   EXPECT_TRUE(eventually([&] { return done == kReaders; }));
   for (auto& reader : readers) reader.join();

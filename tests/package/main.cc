@@ -1,6 +1,7 @@
 // What a program outside this repository does with rkvs: the example of the README.
-#include <iostream>
 #include <rkvs/all.h>
+
+#include <iostream>
 
 int main() {
   rkvs::StorageManager manager;

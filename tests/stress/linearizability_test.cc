@@ -1,0 +1,805 @@
+// Histories of the real store, made while its shards are resized, and whether they are
+// linearizable; and whether the checker that says so can be trusted.
+//
+// RKVS_TEST_SCALE multiplies the number of histories.
+#include "tests/support/linearizability.h"
+
+#include <gtest/gtest.h>
+#include <rkvs/namespace.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/key_hash.h"
+#include "store/namespace_impl.h"
+#include "store/routing.h"
+
+namespace rkvs::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using internal::bucket_of;
+using internal::KeyHash;
+using internal::NamespaceImpl;
+using internal::route_table;
+
+constexpr int kThreads = 4;
+constexpr int kOpsPerThread = 8;
+constexpr size_t kKeys = 3;
+
+#if defined(__SANITIZE_THREAD__)
+#define RKVS_UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RKVS_UNDER_TSAN 1
+#endif
+#endif
+#ifdef RKVS_UNDER_TSAN
+constexpr int kSlowdown = 5;
+#else
+constexpr int kSlowdown = 1;
+#endif
+
+int histories(int count) {
+  const char* text = std::getenv("RKVS_TEST_SCALE");
+  return count * (text == nullptr ? 1 : std::max(1, std::atoi(text))) / kSlowdown;
+}
+
+// --- The checker judges hand-written histories ---------------------------------------------------
+
+Op single(OpKind kind, int key, int64_t called, int64_t returned, uint16_t written = kAbsent,
+          uint16_t seen = kAbsent, StatusCode code = StatusCode::kOk) {
+  Op op;
+  op.kind = kind;
+  op.keys[0] = static_cast<uint8_t>(key);
+  op.written[0] = written;
+  op.seen[0] = seen;
+  op.code = code;
+  op.called = called;
+  op.returned = returned;
+  return op;
+}
+Op put(int key, uint16_t value, int64_t called, int64_t returned) {
+  return single(OpKind::kPut, key, called, returned, value);
+}
+Op get(int key, uint16_t seen, int64_t called, int64_t returned) {
+  return single(OpKind::kGet, key, called, returned, kAbsent, seen,
+                seen == kAbsent ? StatusCode::kNotFound : StatusCode::kOk);
+}
+Op consume(int key, uint16_t seen, int64_t called, int64_t returned) {
+  Op op = get(key, seen, called, returned);
+  op.kind = OpKind::kConsume;
+  return op;
+}
+Op update(int key, uint16_t value, uint16_t seen, int64_t called, int64_t returned) {
+  Op op = get(key, seen, called, returned);
+  op.kind = OpKind::kUpdate;
+  op.written[0] = value;
+  return op;
+}
+Op pair(OpKind kind, std::array<uint16_t, 2> written, std::array<uint16_t, 2> seen, int64_t called,
+        int64_t returned) {
+  Op op;
+  op.kind = kind;
+  op.keys = {0, 1};
+  op.written = written;
+  op.seen = seen;
+  op.called = called;
+  op.returned = returned;
+  return op;
+}
+Op set_pair(uint16_t a, uint16_t b, std::array<uint16_t, 2> old, int64_t called, int64_t returned) {
+  return pair(OpKind::kSetPair, {a, b}, old, called, returned);
+}
+Op get_pair(uint16_t a, uint16_t b, int64_t called, int64_t returned) {
+  return pair(OpKind::kGetPair, {}, {a, b}, called, returned);
+}
+
+bool holds(const History& history, const Model& model = {}) {
+  return is_linearizable(history, model);
+}
+
+TEST(LinearizabilityChecker, AcceptsTheEmptyHistoryAndASequentialOne) {
+  EXPECT_TRUE(holds({}));
+  EXPECT_TRUE(
+      holds({put(0, 1, 0, 1), get(0, 1, 2, 3), consume(0, 1, 4, 5), get(0, kAbsent, 6, 7)}));
+}
+
+TEST(LinearizabilityChecker, LetsAReadSeeAConcurrentWriteOrNot) {
+  EXPECT_TRUE(holds({put(0, 1, 0, 10), get(0, 1, 1, 2)}));
+  EXPECT_TRUE(holds({put(0, 1, 0, 10), get(0, kAbsent, 1, 2)}));
+  // Both, in this order only.
+  EXPECT_TRUE(holds({put(0, 1, 0, 10), get(0, kAbsent, 1, 2), get(0, 1, 3, 4)}));
+  EXPECT_FALSE(holds({put(0, 1, 0, 10), get(0, 1, 1, 2), get(0, kAbsent, 3, 4)}));
+}
+
+TEST(LinearizabilityChecker, RefusesAStaleRead) {
+  EXPECT_FALSE(holds({put(0, 1, 0, 1), put(0, 2, 2, 3), get(0, 1, 4, 5)}));
+  EXPECT_FALSE(holds({put(0, 1, 0, 1), get(0, kAbsent, 2, 3)}));
+}
+
+TEST(LinearizabilityChecker, RefusesAValueThatNobodyWrote) {
+  EXPECT_FALSE(holds({put(0, 1, 0, 10), get(0, 2, 1, 2)}));
+  Model model;
+  model.initial[0] = 2;
+  EXPECT_TRUE(holds({put(0, 1, 0, 10), get(0, 2, 1, 2)}, model));
+}
+
+TEST(LinearizabilityChecker, RefusesALostUpdate) {
+  Model model;
+  model.initial[0] = 1;
+  // Two updates cannot both replace 1.
+  EXPECT_FALSE(holds({update(0, 2, 1, 0, 10), update(0, 3, 1, 0, 10)}, model));
+  EXPECT_TRUE(holds({update(0, 2, 1, 0, 10), update(0, 3, 2, 0, 10)}, model));
+}
+
+TEST(LinearizabilityChecker, RefusesADoubleConsume) {
+  Model model;
+  model.initial[0] = 1;
+  EXPECT_FALSE(holds({consume(0, 1, 0, 10), consume(0, 1, 0, 10)}, model));
+  EXPECT_TRUE(holds({consume(0, 1, 0, 10), consume(0, kAbsent, 0, 10)}, model));
+}
+
+TEST(LinearizabilityChecker, RefusesATornPair) {
+  Model model;
+  model.initial = {1, 1};
+  EXPECT_FALSE(holds({set_pair(2, 2, {1, 1}, 0, 10), get_pair(2, 1, 1, 9)}, model));
+  EXPECT_FALSE(holds({set_pair(2, 2, {1, 1}, 0, 10), get(0, 2, 1, 2), get(1, 1, 3, 4)}, model));
+  EXPECT_TRUE(holds({set_pair(2, 2, {1, 1}, 0, 10), get(0, 1, 1, 2), get(1, 2, 3, 4)}, model));
+}
+
+TEST(LinearizabilityChecker, RefusesAnOrderThatRealTimeRulesOut) {
+  // Each read alone is fine, and so would both be in the other order.
+  EXPECT_FALSE(holds({put(0, 1, 0, 10), put(0, 2, 11, 20), get(0, 2, 30, 31), get(0, 1, 32, 33)}));
+  // Operations that touch in time may be ordered either way.
+  EXPECT_TRUE(holds({put(0, 1, 0, 10), put(0, 2, 10, 20), get(0, 1, 21, 22)}));
+  EXPECT_FALSE(holds({put(0, 1, 0, 10), put(0, 2, 11, 20), get(0, 1, 21, 22)}));
+}
+
+TEST(LinearizabilityChecker, RefusesReadersThatDisagreeOnAnOrder) {
+  const History writes = {put(0, 1, 0, 50), put(0, 2, 0, 50)};
+  History history = writes;
+  history.insert(history.end(), {get(0, 1, 1, 2), get(0, 2, 3, 4), get(0, 1, 5, 6)});
+  EXPECT_FALSE(holds(history));
+  history.back() = get(0, 2, 5, 6);
+  EXPECT_TRUE(holds(history));
+}
+
+TEST(LinearizabilityChecker, SeesAViolationThatTakesTwoKeys) {
+  // Linearizable for each key alone, were the keys not read and written together.
+  EXPECT_FALSE(holds({set_pair(1, 1, {}, 0, 10), set_pair(2, 2, {1, kAbsent}, 0, 10)}));
+  EXPECT_TRUE(holds({set_pair(1, 1, {}, 0, 10), set_pair(2, 2, {1, 1}, 0, 10)}));
+}
+
+TEST(LinearizabilityChecker, JoinsKeysThatPairsConnect) {
+  // Keys 0 and 1, then 1 and 2, then 2 and 0, in both directions.
+  const auto linked = [](uint8_t a, uint8_t b, uint16_t value, std::array<uint16_t, 2> old,
+                         int64_t called) {
+    Op op = pair(OpKind::kSetPair, {value, value}, old, called, called + 1);
+    op.keys = {a, b};
+    return op;
+  };
+  EXPECT_TRUE(holds({linked(0, 1, 1, {}, 0), linked(1, 2, 2, {1, kAbsent}, 2),
+                     linked(2, 0, 3, {2, 1}, 4), get(0, 3, 6, 7), get(1, 2, 8, 9)}));
+  EXPECT_TRUE(holds({linked(1, 0, 1, {}, 0), linked(2, 1, 2, {kAbsent, 1}, 2),
+                     linked(0, 2, 3, {1, 2}, 4), get(2, 3, 6, 7), get(1, 2, 8, 9)}));
+  EXPECT_FALSE(holds({linked(1, 0, 1, {}, 0), linked(2, 1, 2, {kAbsent, 1}, 2),
+                      linked(0, 2, 3, {1, 2}, 4), get(2, 2, 6, 7), get(1, 2, 8, 9)}));
+}
+
+TEST(LinearizabilityChecker, KnowsWhatAFailedPairSays) {
+  Model model;
+  model.initial = {1, kAbsent};
+  Op op = pair(OpKind::kConsumePair, {}, {}, 0, 1);
+  op.code = StatusCode::kNotFound;
+  op.item_codes = {StatusCode::kNotApplied, StatusCode::kNotFound};
+  EXPECT_TRUE(holds({op, get(0, 1, 2, 3)}, model));
+  EXPECT_FALSE(holds({op, get(0, kAbsent, 2, 3)}, model));
+  op.item_codes[0] = StatusCode::kOk;
+  EXPECT_FALSE(holds({op}, model));
+  // A key that is named twice is consumed once.
+  Op twice = pair(OpKind::kConsumePair, {}, {}, 0, 1);
+  twice.keys = {0, 0};
+  twice.code = StatusCode::kNotFound;
+  twice.item_codes = {StatusCode::kNotApplied, StatusCode::kNotFound};
+  EXPECT_TRUE(holds({twice}, model));
+}
+
+TEST(LinearizabilityChecker, KnowsTheLimitOnKeys) {
+  Model model;
+  model.max_keys = 1;
+  const auto refused = [](int key, int64_t called, int64_t returned) {
+    return single(OpKind::kPut, key, called, returned, 9, kAbsent, StatusCode::kTooManyKeys);
+  };
+  EXPECT_TRUE(holds({put(0, 1, 0, 1), refused(1, 2, 3)}, model));
+  EXPECT_FALSE(holds({put(0, 1, 0, 1), put(1, 1, 2, 3)}, model));
+  // Refused although there was room all the time.
+  EXPECT_FALSE(holds({put(0, 1, 0, 1), consume(0, 1, 2, 3), refused(1, 4, 5)}, model));
+  EXPECT_TRUE(holds({put(0, 1, 0, 1), consume(0, 1, 2, 4), refused(1, 3, 5)}, model));
+}
+
+TEST(LinearizabilityChecker, HandlesTheLongestHistory) {
+  // Everything concurrent: 64! orders.
+  History history;
+  for (uint16_t i = 1; i <= kMaxHistory / 2; ++i) {
+    history.push_back(update(0, static_cast<uint16_t>(i + 1), i, 0, 10));
+    history.push_back(get(1, kAbsent, 0, 10));
+  }
+  Model model;
+  model.initial[0] = 1;
+  EXPECT_TRUE(holds(history, model));
+  history.back() = get(1, 7, 0, 10);
+  EXPECT_FALSE(holds(history, model));
+}
+
+// --- Making histories ----------------------------------------------------------------------------
+
+// What histories are made on. run() is called by many threads at once.
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  virtual void run(Op& op) = 0;
+};
+
+class Barrier {
+ public:
+  explicit Barrier(uint32_t size) : size_(size) {}
+  void arrive_and_wait() {
+    const uint32_t phase = phase_.load();
+    if (arrived_.fetch_add(1) + 1 == size_) {
+      arrived_.store(0);
+      phase_.fetch_add(1);
+      phase_.notify_all();
+      return;
+    }
+    // A thread that comes in awake starts together with the others.
+    for (int i = 0; i < 50 && phase_.load() == phase; ++i) std::this_thread::yield();
+    phase_.wait(phase);
+  }
+
+ private:
+  const uint32_t size_;
+  std::atomic<uint32_t> arrived_{0};
+  std::atomic<uint32_t> phase_{0};
+};
+
+// How often each OpKind is drawn, relative to the others.
+using Mix = std::array<int, kOpKinds>;
+constexpr Mix kMix = {4, 1, 3, 3, 2, 1, 2, 0, 3, 3, 1, 2};
+// With counts of all keys, which connect all operations.
+constexpr Mix kMixWithCounts = {4, 1, 3, 3, 2, 1, 2, 2, 3, 3, 1, 2};
+
+int64_t now() { return Clock::now().time_since_epoch().count(); }
+
+class Workers {
+ public:
+  Workers(Mix mix, uint64_t seed) : mix_(mix), start_(kThreads + 1), end_(kThreads + 1) {
+    for (int t = 0; t < kThreads; ++t) {
+      threads_.emplace_back(
+          [this, t, seed] { work(t, seed * kThreads + static_cast<uint64_t>(t)); });
+    }
+  }
+  ~Workers() {
+    subject_ = nullptr;
+    start_.arrive_and_wait();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  // One history, with a look at every key at its end, so that nothing is lost unseen.
+  History make(Subject& subject, int number) {
+    subject_ = &subject;
+    number_ = number;
+    start_.arrive_and_wait();
+    end_.arrive_and_wait();
+    History history;
+    for (const History& own : histories_) history.insert(history.end(), own.begin(), own.end());
+    for (size_t k = 0; k < kKeys; ++k) {
+      Op op;
+      op.keys[0] = static_cast<uint8_t>(k);
+      op.thread = kThreads;
+      run(subject, op);
+      history.push_back(op);
+    }
+    return history;
+  }
+
+ private:
+  static void run(Subject& subject, Op& op) {
+    op.called = now();
+    subject.run(op);
+    op.returned = now();
+  }
+
+  void work(int thread, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    std::discrete_distribution<int> kinds(mix_.begin(), mix_.end());
+    for (;;) {
+      start_.arrive_and_wait();
+      if (subject_ == nullptr) return;
+      History& own = histories_[static_cast<size_t>(thread)];
+      own.clear();
+      for (int i = 0; i < kOpsPerThread; ++i) {
+        Op op;
+        op.thread = thread;
+        op.kind = static_cast<OpKind>(kinds(random));
+        op.keys = {static_cast<uint8_t>(random() % kKeys), static_cast<uint8_t>(random() % kKeys)};
+        if (op.kind == OpKind::kCountKeys) op.keys = {};
+        // No value comes twice in a history, nor in those next to it.
+        const int value =
+            1 + (number_ % 256 * kThreads * kOpsPerThread + thread * kOpsPerThread + i) * 2;
+        op.written = {static_cast<uint16_t>(value), static_cast<uint16_t>(value + 1)};
+        if (!is_pair(op.kind)) op.written[1] = kAbsent;
+        run(*subject_, op);
+        own.push_back(op);
+        switch (random() % 8) {
+          case 0:
+          case 1: std::this_thread::yield(); break;
+          case 2:
+            for (uint64_t spin = random() % 256; spin > 0; --spin) {
+              std::atomic_signal_fence(std::memory_order_seq_cst);
+            }
+            break;
+          default: break;
+        }
+      }
+      end_.arrive_and_wait();
+    }
+  }
+
+  const Mix mix_;
+  Barrier start_;
+  Barrier end_;
+  Subject* subject_ = nullptr;
+  int number_ = 0;
+  std::array<History, kThreads> histories_;
+  std::vector<std::thread> threads_;
+};
+
+// Makes up to `count` histories one after another on the same keys; each begins where the one
+// before ended. Returns the number of the first that is not linearizable, or `count`.
+int first_violation(Workers& workers, Subject& subject, Model model, int count,
+                    std::string* violation) {
+  for (int i = 0; i < count; ++i) {
+    const History history = workers.make(subject, i);
+    if (!is_linearizable(history, model)) {
+      *violation = to_string(history, model);
+      return i;
+    }
+    for (size_t k = 0; k < kKeys; ++k) {
+      model.initial[k] = history[history.size() - kKeys + k].seen[0];
+    }
+  }
+  return count;
+}
+
+void report(const char* what, int count, Clock::time_point since) {
+  const double seconds = std::chrono::duration<double>(Clock::now() - since).count();
+  std::printf("%s: %d histories of %d operations, %.0f histories/s\n", what, count,
+              kThreads * kOpsPerThread, count / seconds);
+}
+
+// --- The real store ------------------------------------------------------------------------------
+
+using Keys = std::array<std::string, kKeys>;
+
+// Values of equal size are written in place where that is allowed: so most have one size.
+std::string text_of(uint16_t value) {
+  std::string text = std::to_string(value);
+  text.insert(0, 5 - text.size(), '0');
+  if (value % 8 == 0) text.append(3000, '.');
+  return text;
+}
+uint16_t number_of(const Value& value) {
+  const std::string_view text = value.view();
+  if (text.size() != 5 && text.size() != 3005) return UINT16_MAX;
+  uint16_t number = 0;
+  for (size_t i = 0; i < 5; ++i) number = static_cast<uint16_t>(number * 10 + (text[i] - '0'));
+  return number;
+}
+
+class Store : public Subject {
+ public:
+  Store(Namespace ns, Keys keys) : ns_(std::move(ns)), keys_(std::move(keys)) {}
+
+  void run(Op& op) override {
+    const std::string& key = keys_[op.keys[0]];
+    switch (op.kind) {
+      case OpKind::kGet: return take(op, ns_.get(key));
+      case OpKind::kUpdate: return take(op, ns_.update(key, text_of(op.written[0])));
+      case OpKind::kConsume: return take(op, ns_.consume(key));
+      case OpKind::kExists: {
+        const auto result = ns_.exists(key);
+        op.code = result.code();
+        op.seen[0] = result.ok() && *result ? 1 : 0;
+        return;
+      }
+      case OpKind::kSet: {
+        const auto result = ns_.set(key, text_of(op.written[0]));
+        op.code = result.code();
+        if (result.ok() && result->has_value()) op.seen[0] = number_of(**result);
+        return;
+      }
+      case OpKind::kPut: op.code = ns_.put(key, text_of(op.written[0])).code(); return;
+      case OpKind::kDelete: {
+        const auto result = ns_.delete_key(key);
+        op.code = !result.ok() ? result.code() : *result ? StatusCode::kOk : StatusCode::kNotFound;
+        return;
+      }
+      case OpKind::kCountKeys: {
+        const auto result = ns_.metadata();
+        op.code = result.code();
+        if (result.ok()) op.seen[0] = static_cast<uint16_t>(result->key_count);
+        return;
+      }
+      default: run_pair(op);
+    }
+  }
+
+ private:
+  static void take(Op& op, const Result<Value>& result) {
+    op.code = result.code();
+    if (result.ok()) op.seen[0] = number_of(*result);
+  }
+
+  void run_pair(Op& op) {
+    const std::array<std::string_view, 2> keys = {keys_[op.keys[0]], keys_[op.keys[1]]};
+    BatchResult result;
+    if (op.kind == OpKind::kGetPair) {
+      result = ns_.get_multiple(keys, BatchMode::kAllOrNothing);
+    } else if (op.kind == OpKind::kDeletePair) {
+      result = ns_.delete_multiple(keys, BatchMode::kAllOrNothing);
+    } else if (op.kind == OpKind::kConsumePair) {
+      result = ns_.consume_multiple(keys, BatchMode::kAllOrNothing);
+    } else {
+      const std::array<std::string, 2> values = {text_of(op.written[0]), text_of(op.written[1])};
+      const std::array<KeyValue, 2> items = {
+          {{.key = keys[0], .value = values[0]}, {.key = keys[1], .value = values[1]}}};
+      result = ns_.set_multiple(items, BatchMode::kAllOrNothing);
+    }
+    op.code = result.status.code();
+    for (size_t i = 0; i < 2; ++i) {
+      op.item_codes[i] = result.items[i].code;
+      if (result.items[i].value) op.seen[i] = number_of(*result.items[i].value);
+    }
+  }
+
+  Namespace ns_;
+  const Keys keys_;
+};
+
+Namespace make_namespace(const NamespaceConfig& base, const KeyHash& hash) {
+  NamespaceConfig config = base;
+  // The machine may be busy; nothing here is about timeouts.
+  config.lock_timeout = kMaxLockTimeout;
+  return NamespaceImpl::handle(*NamespaceImpl::create("histories", config, 0, hash));
+}
+
+// Keys that a resize from `from` to `to` shards moves, out of different shards as far as possible;
+// or keys that have one and the same hash.
+Keys moving_keys(const KeyHash& hash, uint32_t from, uint32_t to, bool same_hash = false) {
+  Keys keys;
+  std::vector<uint64_t> hashes;
+  for (int i = 0; hashes.size() < kKeys; ++i) {
+    std::string key = "key" + std::to_string(i);
+    const uint64_t h = hash(key).hash;
+    const auto shard = [](uint32_t count, uint64_t of) {
+      return (*route_table(count))[bucket_of(of)];
+    };
+    if (shard(from, h) == shard(to, h)) continue;
+    const bool fits = std::all_of(hashes.begin(), hashes.end(), [&](uint64_t other) {
+      return same_hash ? h == other : i > 10000 || shard(from, h) != shard(from, other);
+    });
+    if (!fits) continue;
+    keys[hashes.size()] = std::move(key);
+    hashes.push_back(h);
+  }
+  return keys;
+}
+
+// Calls `work()` on another thread again and again.
+class Background {
+ public:
+  explicit Background(std::function<void()> work)
+      : thread_([this, work = std::move(work)] {
+          while (!stop_.load()) work();
+        }) {}
+  ~Background() {
+    stop_.store(true);
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+struct StoreCase {
+  const char* name;
+  uint64_t hash_mask = ~uint64_t{0};
+  bool same_hash = false;
+  uint32_t shards = 7;
+  uint32_t other_shards = 8;
+  uint32_t max_keys = 0;
+  Mix mix = kMix;
+  int count = 5000;
+};
+
+// Runs the case while another thread resizes the namespace to and fro without a pause.
+void expect_linearizable(const StoreCase& c) {
+  const KeyHash hash(0x5EED, c.hash_mask);
+  const Namespace ns = make_namespace({.max_keys = c.max_keys, .shard_count = c.shards}, hash);
+  Store store(ns, moving_keys(hash, c.shards, c.other_shards, c.same_hash));
+  const int count = histories(c.count);
+  std::atomic<int> resizes{0};
+  std::string violation;
+  const auto since = Clock::now();
+  {
+    Workers workers(c.mix, 1);
+    const Background resizer([&, handle = ns]() mutable {
+      for (const uint32_t shards : {c.other_shards, c.shards}) {
+        ASSERT_TRUE(handle.resize_shards(shards).ok());
+        resizes.fetch_add(1);
+      }
+    });
+    EXPECT_EQ(
+        first_violation(workers, store, {.initial = {}, .max_keys = c.max_keys}, count, &violation),
+        count)
+        << violation;
+  }
+  report(c.name, count, since);
+  EXPECT_GT(resizes.load(), 0);
+  const auto stats = ns.metadata();
+  ASSERT_TRUE(stats.ok());
+  EXPECT_LE(stats->key_count, kKeys);
+}
+
+TEST(Linearizability, KeysThatMoveBetweenShards) { expect_linearizable({.name = "moving keys"}); }
+
+TEST(Linearizability, CountsOfAllKeysDuringResizes) {
+  expect_linearizable({.name = "counts", .mix = kMixWithCounts, .count = 3000});
+}
+
+TEST(Linearizability, OneShardBecomesTwo) {
+  expect_linearizable({.name = "1 and 2 shards", .shards = 1, .other_shards = 2, .count = 3000});
+}
+
+TEST(Linearizability, KeysWithOneHash) {
+  // 8 buckets and 16 hashes.
+  expect_linearizable({.name = "colliding keys",
+                       .hash_mask = uint64_t{7} << 40 | 1,
+                       .same_hash = true,
+                       .shards = 2,
+                       .other_shards = 5,
+                       .count = 3000});
+}
+
+TEST(Linearizability, ExactLimitOfKeys) {
+  expect_linearizable({.name = "two keys of three", .max_keys = 2, .count = 4000});
+  expect_linearizable(
+      {.name = "one key of three", .max_keys = 1, .mix = kMixWithCounts, .count = 2000});
+}
+
+TEST(Linearizability, AutomaticGrowth) {
+  // Few buckets, one of which is so full that its shard never gets small enough: the namespace
+  // grows from 16 to 4,096 shards.
+  const KeyHash hash(0x5EED, uint64_t{7} << 40 | 0xFFFFFFFF);
+  const Keys keys = moving_keys(hash, 16, 4096);
+  const uint32_t full_bucket = bucket_of(hash(keys[0]).hash);
+  std::vector<std::string> filling;
+  for (int i = 0; filling.size() < 6100; ++i) {
+    std::string key = "filling" + std::to_string(i);
+    if (bucket_of(hash(key).hash) == full_bucket) filling.push_back(std::move(key));
+  }
+  Workers workers(kMix, 2);
+  const auto since = Clock::now();
+  const int rounds = std::max(1, histories(4));
+  const int count = std::max(50, 500 / kSlowdown);
+  for (int round = 0; round < rounds; ++round) {
+    const Namespace ns = make_namespace({}, hash);
+    Namespace filler = ns;
+    for (const std::string& key : filling) ASSERT_TRUE(filler.put(key, "").ok());
+    Store store(ns, keys);
+    size_t next = 0;
+    const Background churn([&, handle = ns]() mutable {
+      const std::string& key = filling[next++ % filling.size()];
+      ASSERT_TRUE(handle.delete_key(key).ok());
+      ASSERT_TRUE(handle.put(key, "").ok());
+    });
+    std::string violation;
+    const int sound = first_violation(workers, store, {}, count, &violation);
+    EXPECT_EQ(sound, count) << violation;
+    // On a slow machine the growth takes longer than the histories.
+    for (auto limit = Clock::now() + 60s; Clock::now() < limit; std::this_thread::sleep_for(1ms)) {
+      if (ns.metadata()->shard_count > 16) break;
+    }
+    EXPECT_GT(ns.metadata()->shard_count, 16u);
+  }
+  report("automatic growth", rounds * count, since);
+}
+
+// --- Seeded defects: the same harness finds each of them -----------------------------------------
+
+constexpr int kCatchWithin = 1000;
+
+// A correct map, one lock for each key.
+class LockedMap : public Subject {
+ public:
+  explicit LockedMap(uint32_t max_keys = 0) : max_keys_(max_keys) {}
+  void run(Op& op) override { locked(op); }
+
+ protected:
+  // Holds everything: simple, and right.
+  void locked(Op& op) {
+    const std::scoped_lock lock(mutexes_[0], mutexes_[1], mutexes_[2]);
+    execute(op, max_keys_, state_);
+  }
+  // As if `op` were two operations.
+  void one_by_one(Op& op, OpKind kind) {
+    for (size_t i = 0; i < 2; ++i) {
+      Op part = op;
+      part.kind = kind;
+      part.keys[0] = op.keys[i];
+      part.written[0] = op.written[i];
+      locked(part);
+      op.item_codes[i] = part.code;
+      op.seen[i] = part.seen[0];
+      let_others_in();
+    }
+  }
+  static void let_others_in() { std::this_thread::yield(); }
+
+  const uint32_t max_keys_;
+  std::array<std::mutex, kKeys> mutexes_;
+  ModelState state_{};
+};
+
+int caught_after(Subject& subject, uint32_t max_keys = 0, Mix mix = kMix) {
+  Workers workers(mix, 3);
+  std::string violation;
+  const int at = first_violation(workers, subject, {.initial = {}, .max_keys = max_keys},
+                                 kCatchWithin, &violation);
+  std::printf("found in history %d of %d\n", at, kCatchWithin);
+  return at;
+}
+
+TEST(SeededDefect, NoneInTheLockedMap) {
+  LockedMap map;
+  EXPECT_EQ(caught_after(map), kCatchWithin);
+  LockedMap limited(2);
+  EXPECT_EQ(caught_after(limited, 2, kMixWithCounts), kCatchWithin);
+}
+
+TEST(SeededDefect, PairWrittenWithoutHoldingBothLocks) {
+  struct Torn : LockedMap {
+    void run(Op& op) override {
+      op.kind == OpKind::kSetPair ? one_by_one(op, OpKind::kSet) : locked(op);
+    }
+  } map;
+  EXPECT_LT(caught_after(map), kCatchWithin);
+}
+
+TEST(SeededDefect, PairReadWithoutHoldingBothLocks) {
+  struct Torn : LockedMap {
+    void run(Op& op) override {
+      if (op.kind != OpKind::kGetPair) return locked(op);
+      one_by_one(op, OpKind::kGet);
+      if (op.item_codes[0] == StatusCode::kOk && op.item_codes[1] == StatusCode::kOk) return;
+      locked(op);  // failures are told rightly
+    }
+  } map;
+  EXPECT_LT(caught_after(map), kCatchWithin);
+}
+
+TEST(SeededDefect, UpdateThatReadsBeforeItLocks) {
+  struct Lossy : LockedMap {
+    void run(Op& op) override {
+      if (op.kind != OpKind::kUpdate && op.kind != OpKind::kSet) return locked(op);
+      Op read = op;
+      read.kind = OpKind::kGet;
+      locked(read);
+      let_others_in();
+      locked(op);
+      if (op.code == StatusCode::kOk && read.code == StatusCode::kOk) op.seen = read.seen;
+    }
+  } map;
+  EXPECT_LT(caught_after(map), kCatchWithin);
+}
+
+TEST(SeededDefect, ConsumeThatReadsAndThenDeletes) {
+  struct Double : LockedMap {
+    void run(Op& op) override {
+      if (op.kind != OpKind::kConsume) return locked(op);
+      op.kind = OpKind::kGet;
+      locked(op);
+      let_others_in();
+      Op removal = op;
+      removal.kind = OpKind::kDelete;
+      locked(removal);
+      op.kind = OpKind::kConsume;
+    }
+  } map;
+  EXPECT_LT(caught_after(map), kCatchWithin);
+}
+
+TEST(SeededDefect, CacheThatDeletesDoNotClear) {
+  struct Cached : LockedMap {
+    void run(Op& op) override {
+      if (op.kind == OpKind::kGet && cache[op.keys[0]] != kAbsent) {
+        op.seen[0] = cache[op.keys[0]];
+        return;
+      }
+      locked(op);
+      if (op.kind == OpKind::kGet) cache[op.keys[0]] = op.seen[0];
+      if (op.kind != OpKind::kSet && op.kind != OpKind::kPut && op.kind != OpKind::kUpdate) return;
+      cache[op.keys[0]] = kAbsent;
+    }
+    std::array<std::atomic<uint16_t>, kKeys> cache{};
+  } map;
+  EXPECT_LT(caught_after(map), kCatchWithin);
+}
+
+TEST(SeededDefect, RoutingThatIsNotCheckedAgainUnderTheLock) {
+  struct Misrouted : Subject {
+    void run(Op& op) override {
+      const size_t side = route.load();
+      std::this_thread::yield();
+      const std::scoped_lock lock(mutexes[side]);
+      execute(op, 0, states[side]);
+    }
+    void move() {
+      const std::scoped_lock lock(mutexes[0], mutexes[1]);
+      const size_t from = route.load();
+      states[1 - from] = states[from];
+      states[from] = {};
+      route.store(1 - from);
+    }
+    std::atomic<size_t> route{0};
+    std::array<std::mutex, 2> mutexes;
+    std::array<ModelState, 2> states{};
+  } map;
+  const Background mover([&map] {
+    map.move();
+    std::this_thread::sleep_for(50us);
+  });
+  EXPECT_LT(caught_after(map), kCatchWithin);
+}
+
+TEST(SeededDefect, LimitThatIsCheckedBeforeTheLock) {
+  struct Loose : LockedMap {
+    Loose() : LockedMap(0) {}
+    void run(Op& op) override {
+      const bool inserts = op.kind == OpKind::kSet || op.kind == OpKind::kPut;
+      const auto limited = [&] {
+        const std::scoped_lock lock(mutexes_[0], mutexes_[1], mutexes_[2]);
+        Op trial = op;
+        ModelState copy = state_;
+        execute(trial, 2, copy);
+        if (trial.code == StatusCode::kTooManyKeys || !inserts) {
+          op = trial;
+          state_ = copy;
+          return true;
+        }
+        return false;
+      };
+      if (limited()) return;
+      let_others_in();
+      locked(op);
+    }
+  } map;
+  EXPECT_LT(caught_after(map, 2), kCatchWithin);
+}
+
+}  // namespace
+}  // namespace rkvs::test
