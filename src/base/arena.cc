@@ -15,13 +15,13 @@
 // Layers, each with its own lock, taken downwards only:
 //   caches of threads (no lock)  ->  one central list per class  ->  page heap  ->  system
 // A block's size gives its class, so giving it back needs nothing but the thread's own stack. Only
-// the central list looks up the block's span, by the region's address and the page's number.
+// the central list looks up the block's span.
 namespace rkvs::internal {
 namespace {
 
 using namespace arena;
 
-// Above this a block gets a mapping of its own: in a region two of this size would not fit.
+// Above this a block gets a mapping of its own: a region has room for two of this size.
 constexpr size_t kMaxPaged = size_t{1} << 20;
 
 std::atomic<size_t> g_large_bytes{0};
@@ -39,11 +39,11 @@ size_t large_size(size_t bytes) {
 void* allocate_pages(size_t bytes) {
   Span* span = g_page_heap.allocate(pages_for(bytes), Span::Kind::kPages, 0);
   g_page_heap.run_chores();
-  return span == nullptr ? nullptr : address_of(span);
+  return span == nullptr ? nullptr : span->start;
 }
 
 void deallocate_pages(void* block) {
-  g_page_heap.deallocate(&region_of(block)->spans[offset_in_region(block) / kPageSize]);
+  g_page_heap.deallocate_block(block);
   g_page_heap.run_chores();
 }
 
@@ -95,6 +95,42 @@ void deallocate_large(void* block, size_t bytes) {
   return g_calls_until_failure.fetch_sub(1, std::memory_order_relaxed) == 1;
 }
 
+template <Fit fit>
+size_t size_of_block(size_t bytes) {
+  if (bytes <= kMaxSmall) return kSizeClasses[class_of<fit>(bytes)].size;
+  if (bytes <= kMaxPaged) return pages_for(bytes) * kPageSize;
+  return large_size(bytes);
+}
+
+template <Fit fit>
+inline void* allocate_block(size_t bytes) {
+  if (g_calls_until_failure.load(std::memory_order_relaxed) > 0) [[unlikely]] {
+    if (is_call_to_fail()) return nullptr;
+  }
+  if (bytes > kMaxSmall) [[unlikely]] return allocate_without_class(bytes);
+  const size_t size_class = class_of<fit>(bytes);
+  Bin& bin = t_bins[size_class];
+  const uint32_t count = bin.count.load(std::memory_order_relaxed);
+  if (count == 0) [[unlikely]] return allocate_after_refill(size_class, bytes);
+  void* block = bin.blocks[count - 1];
+  bin.count.store(count - 1, std::memory_order_relaxed);
+  unpoison(block, bytes);
+  return block;
+}
+
+template <Fit fit>
+inline void deallocate_block(void* block, size_t bytes) {
+  if (block == nullptr) return;
+  if constexpr (kPoisons) poison(block, size_of_block<fit>(bytes));
+  if (bytes > kMaxSmall) [[unlikely]] return deallocate_without_class(block, bytes);
+  const size_t size_class = class_of<fit>(bytes);
+  Bin& bin = t_bins[size_class];
+  const uint32_t count = bin.count.load(std::memory_order_relaxed);
+  if (count >= bin.limit) [[unlikely]] return deallocate_after_drain(size_class, block);
+  bin.blocks[count] = block;
+  bin.count.store(count + 1, std::memory_order_relaxed);
+}
+
 void before_fork() RKVS_NO_THREAD_SAFETY_ANALYSIS {
   before_fork_caches();
   for (CentralList& central : g_central_lists) central.before_fork();
@@ -120,37 +156,24 @@ void after_fork_in_child() {
 
 }  // namespace
 
-void* Arena::allocate(size_t bytes) noexcept {
-  if (g_calls_until_failure.load(std::memory_order_relaxed) > 0) [[unlikely]] {
-    if (is_call_to_fail()) return nullptr;
-  }
-  if (bytes > kMaxSmall) [[unlikely]] return allocate_without_class(bytes);
-  const size_t size_class = class_of(bytes);
-  Bin& bin = t_bins[size_class];
-  const uint32_t count = bin.count.load(std::memory_order_relaxed);
-  if (count == 0) [[unlikely]] return allocate_after_refill(size_class, bytes);
-  void* block = bin.blocks[count - 1];
-  bin.count.store(count - 1, std::memory_order_relaxed);
-  unpoison(block, bytes);
-  return block;
-}
+void* Arena::allocate(size_t bytes) noexcept { return allocate_block<Fit::kAligned>(bytes); }
 
 void Arena::deallocate(void* block, size_t bytes) noexcept {
-  if (block == nullptr) return;
-  if constexpr (kPoisons) poison(block, block_size(bytes));
-  if (bytes > kMaxSmall) [[unlikely]] return deallocate_without_class(block, bytes);
-  const size_t size_class = class_of(bytes);
-  Bin& bin = t_bins[size_class];
-  const uint32_t count = bin.count.load(std::memory_order_relaxed);
-  if (count >= bin.limit) [[unlikely]] return deallocate_after_drain(size_class, block);
-  bin.blocks[count] = block;
-  bin.count.store(count + 1, std::memory_order_relaxed);
+  deallocate_block<Fit::kAligned>(block, bytes);
 }
 
-size_t Arena::block_size(size_t bytes) noexcept {
-  if (bytes <= kMaxSmall) return kSizeClasses[class_of(bytes)].size;
-  if (bytes <= kMaxPaged) return pages_for(bytes) * kPageSize;
-  return large_size(bytes);
+size_t Arena::block_size(size_t bytes) noexcept { return size_of_block<Fit::kAligned>(bytes); }
+
+void* Arena::allocate_packed(size_t bytes) noexcept {
+  return allocate_block<Fit::kPacked>(bytes);
+}
+
+void Arena::deallocate_packed(void* block, size_t bytes) noexcept {
+  deallocate_block<Fit::kPacked>(block, bytes);
+}
+
+size_t Arena::packed_block_size(size_t bytes) noexcept {
+  return size_of_block<Fit::kPacked>(bytes);
 }
 
 Arena::Stats Arena::stats() noexcept {
@@ -166,7 +189,8 @@ Arena::Stats Arena::stats() noexcept {
                                                                  : stats.bytes_in_use;
   stats.bytes_in_use += heap.block_pages * kPageSize + large_bytes;
   stats.bytes_cached = caches.bytes_cached;
-  stats.bytes_reserved = heap.regions * kRegionSize + large_bytes + caches.bytes_reserved;
+  stats.bytes_reserved = heap.regions * kRegionSize + large_bytes + caches.bytes_reserved +
+                         heap.described_bytes;
   stats.regions = heap.regions;
   stats.reserve_regions = heap.reserve_regions;
   stats.late_regions = heap.late_regions;

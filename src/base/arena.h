@@ -9,8 +9,9 @@ namespace rkvs::internal {
 
 // A general allocator for blocks whose owner remembers their size.
 //
-// Blocks up to 32 KiB come from size classes: 16-byte steps up to 512 bytes, above that eight
-// steps to each doubling, so that rounding up costs at most 12.5 %. They are carved from spans of
+// Blocks up to 32 KiB come from size classes: 16-byte steps up to 512 bytes (8-byte steps for
+// packed blocks), above that eight steps to each doubling, so that rounding up costs at most
+// 12.5 %. They are carved from spans of
 // 64 KiB and more inside regions: 2 MiB of memory, aligned to 2 MiB and backed by one huge page
 // where the system allows it. Each thread keeps a bounded stack of free blocks for each class; the
 // excess goes in batches to a list shared by all threads. Blocks up to 1 MiB are runs of 4 KiB
@@ -50,6 +51,12 @@ class Arena {
 
   // What allocate(bytes) really occupies. Never shrinks as `bytes` grows.
   static size_t block_size(size_t bytes) noexcept;
+
+  // The same for blocks that are aligned to 8 bytes only, which saves up to 8 bytes a block. A
+  // block goes back by the function of the kind that it came from.
+  static void* allocate_packed(size_t bytes) noexcept;
+  static void deallocate_packed(void* block, size_t bytes) noexcept;
+  static size_t packed_block_size(size_t bytes) noexcept;
 
   static Stats stats() noexcept;
 

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/arena_page_heap.h"
+#include "base/arena_poison.h"
 #include "base/futex.h"
 
 namespace rkvs::internal::arena {
@@ -88,7 +89,7 @@ bool PageHeap::add_to_reserve() {
       return false;
     }
   }
-  void* memory = map_region(true);
+  char* memory = map_region(true);
   {
     MutexLock lock(mutex_);
     if (memory == nullptr) {
@@ -101,14 +102,22 @@ bool PageHeap::add_to_reserve() {
   const int64_t start = thread_time_us();
   populate_region(memory);
   const int64_t taken = thread_time_us() - start;
-  Region* region = format_region(memory, true);
-  MutexLock lock(mutex_);
-  touching_is_fast_ = taken <= kFastTouchUs;
-  populating_ = nullptr;
-  region->next = reserve_;
-  reserve_ = region;
-  ++reserve_count_;
-  return true;
+  poison(memory, kRegionSize);
+  Region* region;
+  {
+    MutexLock lock(mutex_);
+    populating_ = nullptr;
+    touching_is_fast_ = taken <= kFastTouchUs;
+    region = describe(memory, true);
+    if (region != nullptr) {
+      push_reserve(region);
+    } else {
+      --regions_;
+      thread_sleeps_ = true;
+    }
+  }
+  if (region == nullptr) unmap_region(memory);
+  return region != nullptr;
 }
 
 // False: somebody has called meanwhile.
@@ -119,13 +128,7 @@ bool PageHeap::end_if_asleep() {
   thread_sleeps_ = false;
   // Growth has ended, so one region is enough.
   reserve_target_ = 1;
-  while (reserve_count_ > reserve_target_) {
-    Region* region = reserve_;
-    reserve_ = region->next;
-    --reserve_count_;
-    region->next = doomed_;
-    doomed_ = region;
-  }
+  while (reserve_count_ > reserve_target_) doom(pop_reserve());
   return true;
 }
 

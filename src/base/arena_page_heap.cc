@@ -2,18 +2,25 @@
 
 #include <bit>
 #include <cassert>
+#include <iterator>
 #include <new>
+
+#include "base/arena_poison.h"
 
 namespace rkvs::internal::arena {
 namespace {
 
 // Below this much use the arena does without a reserve and its thread: a small store costs little.
-constexpr size_t kReserveFrom = kUsablePages / 2;
+constexpr size_t kReserveFrom = kRegionPages / 2;
 
 // A region that is used up faster than this asks for a larger reserve. Touching a region takes
 // 0.1 to 5 ms, and a busy machine may let the thread wait for some ms more.
 constexpr std::chrono::milliseconds kFastGrowth{20};
 constexpr size_t kMaxReserve = 4;
+
+size_t first_page_of(const Span* span) {
+  return static_cast<size_t>(span->start - span->region->memory) / kPageSize;
+}
 
 }  // namespace
 
@@ -25,10 +32,7 @@ Span* PageHeap::allocate(size_t pages, Span::Kind kind, uint8_t size_class) {
     MutexLock lock(mutex_);
     Span* span = take_run(pages);
     if (span == nullptr && reserve_ != nullptr) {
-      Region* region = reserve_;
-      reserve_ = region->next;
-      --reserve_count_;
-      add_region(region);
+      add_region(pop_reserve());
       span = take_run(pages);
     }
     if (span != nullptr) {
@@ -38,67 +42,80 @@ Span* PageHeap::allocate(size_t pages, Span::Kind kind, uint8_t size_class) {
     huge = regions_ != 0 && touching_is_fast_;
   }
   // The first region of a small store, or the reserve comes too late and the caller pays.
-  void* memory = map_region(huge);
+  char* memory = map_region(huge);
   if (memory == nullptr) return nullptr;
-  Region* region = format_region(memory, huge);
+  poison(memory, kRegionSize);
+  {
+    MutexLock lock(mutex_);
+    Region* region = describe(memory, huge);
+    if (region != nullptr) {
+      if (regions_++ != 0) ++late_regions_;
+      add_region(region);
+      Span* span = take_run(pages);
+      if (span != nullptr) use(span, kind, size_class);
+      return span;
+    }
+  }
+  unmap_region(memory);
+  return nullptr;
+}
+
+void PageHeap::deallocate(Span* span) {
   MutexLock lock(mutex_);
-  if (regions_++ != 0) ++late_regions_;
-  add_region(region);
-  Span* span = take_run(pages);
-  assert(span != nullptr);
-  use(span, kind, size_class);
-  return span;
+  give_back(span);
+}
+
+void PageHeap::deallocate_block(void* block) {
+  MutexLock lock(mutex_);
+  give_back(g_region_map.find_span(block));
 }
 
 void PageHeap::use(Span* span, Span::Kind kind, uint8_t size_class) {
-  Region* region = region_of(span);
-  const size_t first = first_page_of(span);
-  const size_t pages = span->pages;
   span->kind = kind;
   span->size_class = size_class;
   if (kind == Span::Kind::kCarved) {
     span->carved = 0;
     span->taken = 0;
-    for (size_t page = first; page < first + pages; ++page) {
-      region->run_of[page] = static_cast<uint16_t>(first);
-    }
+    span->first_word = 0;
+    Span** const first = &span->region->spans[first_page_of(span)];
+    for (size_t i = 0; i < span->pages; ++i) first[i] = span;
   } else {
-    block_pages_ += pages;
+    block_pages_ += span->pages;
   }
-  region->used_pages += static_cast<uint32_t>(pages);
-  used_pages_ += pages;
+  span->region->used_pages += span->pages;
+  used_pages_ += span->pages;
   note_chores();
 }
 
-void PageHeap::deallocate(Span* span) {
-  MutexLock lock(mutex_);
-  Region* region = region_of(span);
-  const size_t pages = span->pages;
-  assert(span->kind == Span::Kind::kPages || span->kind == Span::Kind::kCarved);
-  if (span->kind == Span::Kind::kPages) block_pages_ -= pages;
-  region->used_pages -= static_cast<uint32_t>(pages);
-  used_pages_ -= pages;
+void PageHeap::give_back(Span* span) {
+  assert(span->kind != Span::Kind::kFree && "a block was freed twice");
+  Region* region = span->region;
+  if (span->kind == Span::Kind::kPages) block_pages_ -= span->pages;
+  region->used_pages -= span->pages;
+  used_pages_ -= span->pages;
+  span->kind = Span::Kind::kFree;
 
-  size_t first = first_page_of(span);
-  size_t end = first + pages;
-  if (end < kRegionPages && region->spans[end].kind == Span::Kind::kFree) {
-    Span* right = &region->spans[end];
+  const size_t first = first_page_of(span);
+  const size_t end = first + span->pages;
+  Span* right = end < kRegionPages ? region->spans[end] : nullptr;
+  if (right != nullptr && right->kind == Span::Kind::kFree) {
     remove_run(right);
-    end += right->pages;
+    span->pages = static_cast<uint16_t>(span->pages + right->pages);
+    span_pool_.give(right);
   }
-  Span* left = &region->spans[region->run_of[first - 1]];
-  if (left->kind == Span::Kind::kFree) {
+  Span* left = first > 0 ? region->spans[first - 1] : nullptr;
+  if (left != nullptr && left->kind == Span::Kind::kFree) {
     remove_run(left);
-    first = first_page_of(left);
+    span->start = left->start;
+    span->pages = static_cast<uint16_t>(span->pages + left->pages);
+    span_pool_.give(left);
   }
-  Span* run = &region->spans[first];
-  run->kind = Span::Kind::kFree;
-  run->pages = static_cast<uint16_t>(end - first);
   if (region->used_pages == 0) {
-    assert(run->pages == kUsablePages);
+    assert(span->pages == kRegionPages);
+    region->spans[0] = span;
     retire(region);
   } else {
-    insert_run(run);
+    insert_run(span);
   }
   note_chores();
 }
@@ -108,21 +125,26 @@ Span* PageHeap::take_run(size_t pages) {
   size_t word = pages / 64;
   uint64_t lengths = lengths_[word] & (~uint64_t{0} << (pages % 64));
   while (lengths == 0) {
-    if (++word == kRegionPages / 64) return nullptr;
+    if (++word == std::size(lengths_)) return nullptr;
     lengths = lengths_[word];
   }
   Span* run = runs_[word * 64 + static_cast<size_t>(std::countr_zero(lengths))];
-  remove_run(run);
-  Region* region = region_of(run);
-  const size_t first = first_page_of(run);
   if (run->pages > pages) {
-    Span* rest = &region->spans[first + pages];
-    rest->kind = Span::Kind::kFree;
+    Span* rest = span_pool_.take();
+    if (rest == nullptr) return nullptr;
+    remove_run(run);
+    rest->region = run->region;
+    rest->start = run->start + pages * kPageSize;
     rest->pages = static_cast<uint16_t>(run->pages - pages);
+    rest->kind = Span::Kind::kFree;
     insert_run(rest);
     run->pages = static_cast<uint16_t>(pages);
+  } else {
+    remove_run(run);
   }
-  region->run_of[first + pages - 1] = static_cast<uint16_t>(first);
+  Span** const first = &run->region->spans[first_page_of(run)];
+  first[0] = run;
+  first[pages - 1] = run;
   return run;
 }
 
@@ -133,8 +155,9 @@ void PageHeap::insert_run(Span* run) {
   if (run->next != nullptr) run->next->previous = run;
   runs_[pages] = run;
   lengths_[pages / 64] |= uint64_t{1} << (pages % 64);
-  const size_t first = first_page_of(run);
-  region_of(run)->run_of[first + pages - 1] = static_cast<uint16_t>(first);
+  Span** const first = &run->region->spans[first_page_of(run)];
+  first[0] = run;
+  first[pages - 1] = run;
 }
 
 void PageHeap::remove_run(Span* run) {
@@ -148,29 +171,68 @@ void PageHeap::remove_run(Span* run) {
   }
 }
 
+// Describes new memory as a region that is one free run, not in any list yet. nullptr when there is
+// no memory for that.
+Region* PageHeap::describe(char* memory, bool huge) {
+  Region* region = region_pool_.take();
+  if (region == nullptr) return nullptr;
+  Span* run = span_pool_.take();
+  if (run == nullptr || !g_region_map.set(memory, region)) {
+    if (run != nullptr) span_pool_.give(run);
+    region_pool_.give(region);
+    return nullptr;
+  }
+  run->region = region;
+  run->start = memory;
+  run->pages = kRegionPages;
+  run->kind = Span::Kind::kFree;
+  region->memory = memory;
+  region->used_pages = 0;
+  region->huge = huge;
+  region->spans[0] = run;
+  return region;
+}
+
 // Brings an empty region into use.
 void PageHeap::add_region(Region* region) {
   if (regions_ > 1) {
     const Clock::time_point now = Clock::now();
-    if (now - last_taken_ >= kFastGrowth) {
+    if (now - last_added_ >= kFastGrowth) {
       reserve_target_ = 1;
     } else if (reserve_target_ < kMaxReserve) {
       ++reserve_target_;
     }
-    last_taken_ = now;
+    last_added_ = now;
   }
-  insert_run(&region->spans[kHeaderPages]);
+  insert_run(region->spans[0]);
 }
 
 // Takes a region that has become empty out of use.
 void PageHeap::retire(Region* region) {
-  reset_region(region);
   // A region of ordinary pages is not worth keeping unless it is the only one.
-  const bool keep = reserve_count_ < reserve_target_ && (region->huge || regions_ == 1);
-  Region*& list = keep ? reserve_ : doomed_;
-  region->next = list;
-  list = region;
-  if (keep) ++reserve_count_;
+  if (reserve_count_ < reserve_target_ && (region->huge || regions_ == 1)) {
+    push_reserve(region);
+  } else {
+    doom(region);
+  }
+}
+
+void PageHeap::push_reserve(Region* region) {
+  region->next = reserve_;
+  reserve_ = region;
+  ++reserve_count_;
+}
+
+Region* PageHeap::pop_reserve() {
+  Region* region = reserve_;
+  reserve_ = region->next;
+  --reserve_count_;
+  return region;
+}
+
+void PageHeap::doom(Region* region) {
+  region->next = doomed_;
+  doomed_ = region;
 }
 
 bool PageHeap::wants_reserve() const {
@@ -185,39 +247,45 @@ void PageHeap::note_chores() {
 
 void PageHeap::do_chores() {
   bool start = false;
-  bool wake = false;
+  bool call = false;
   {
     MutexLock lock(mutex_);
     chores_due_.store(false, std::memory_order_relaxed);
     if (wants_reserve()) {
       start = !thread_runs_;
-      wake = thread_runs_ && thread_sleeps_;
+      call = thread_runs_ && thread_sleeps_;
       thread_runs_ = true;
       thread_sleeps_ = false;
     }
   }
   if (start) start_thread();
-  if (wake) call_thread();
+  if (call) call_thread();
   unmap_doomed();
 }
 
 void PageHeap::unmap_doomed() {
   for (;;) {
-    Region* region;
+    char* memory;
+    bool huge;
     {
       MutexLock lock(mutex_);
-      region = doomed_;
+      Region* region = doomed_;
       if (region == nullptr) return;
       doomed_ = region->next;
       --regions_;
+      memory = region->memory;
+      huge = region->huge;
+      // The map keeps its entry: nobody holds a block there, and a new region will replace it.
+      span_pool_.give(region->spans[0]);
+      region_pool_.give(region);
     }
-    if (unmap_region(region)) continue;
-    // Only possible when unmapping would split a mapping and the process has too many of them.
+    if (unmap_region(memory)) continue;
+    // Only possible when it would split a mapping and the process has too many of them.
     MutexLock lock(mutex_);
+    Region* region = describe(memory, huge);
+    if (region == nullptr) return;
     ++regions_;
-    region->next = reserve_;
-    reserve_ = region;
-    ++reserve_count_;
+    push_reserve(region);
     return;
   }
 }
@@ -225,13 +293,7 @@ void PageHeap::unmap_doomed() {
 void PageHeap::trim() {
   {
     MutexLock lock(mutex_);
-    while (reserve_ != nullptr) {
-      Region* region = reserve_;
-      reserve_ = region->next;
-      --reserve_count_;
-      region->next = doomed_;
-      doomed_ = region;
-    }
+    while (reserve_ != nullptr) doom(pop_reserve());
     reserve_target_ = 1;
   }
   unmap_doomed();
@@ -244,6 +306,8 @@ PageHeap::Figures PageHeap::figures() {
   figures.reserve_regions = reserve_count_;
   figures.late_regions = late_regions_;
   figures.block_pages = block_pages_;
+  figures.described_bytes =
+      span_pool_.bytes_mapped() + region_pool_.bytes_mapped() + g_region_map.bytes_mapped();
   return figures;
 }
 
@@ -251,7 +315,7 @@ PageHeap::Figures PageHeap::figures() {
 void PageHeap::after_fork_in_child() RKVS_NO_THREAD_SAFETY_ANALYSIS {
   new (&mutex_) Mutex();
   if (populating_ != nullptr) {
-    unmap_memory(populating_, kRegionSize);
+    unmap_region(populating_);
     populating_ = nullptr;
     --regions_;
   }

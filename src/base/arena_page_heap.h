@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/arena_descriptors.h"
 #include "base/arena_region.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
@@ -28,16 +29,18 @@ class PageHeap {
     size_t reserve_regions = 0;  // empty
     size_t late_regions = 0;     // mapped by a caller for want of a reserve, since the start
     size_t block_pages = 0;      // in runs of Kind::kPages
+    size_t described_bytes = 0;  // mapped for descriptions of all this
   };
 
   constexpr PageHeap() = default;
   PageHeap(const PageHeap&) = delete;
   PageHeap& operator=(const PageHeap&) = delete;
 
-  // A run of 1 to kUsablePages pages, for one block (kPages) or to be carved for a class. nullptr
+  // A run of 1 to kRegionPages pages, for one block (kPages) or to be carved for a class. nullptr
   // when there is no memory.
   Span* allocate(size_t pages, Span::Kind kind, uint8_t size_class) RKVS_EXCLUDES(mutex_);
   void deallocate(Span* span) RKVS_EXCLUDES(mutex_);
+  void deallocate_block(void* block) RKVS_EXCLUDES(mutex_);
 
   // Wakes the background thread and unmaps regions where either is due. Hold no lock here.
   void run_chores() RKVS_EXCLUDES(mutex_) {
@@ -60,10 +63,16 @@ class PageHeap {
 
   Span* take_run(size_t pages) RKVS_REQUIRES(mutex_);
   void use(Span* span, Span::Kind kind, uint8_t size_class) RKVS_REQUIRES(mutex_);
-  void add_region(Region* region) RKVS_REQUIRES(mutex_);
-  void retire(Region* region) RKVS_REQUIRES(mutex_);
+  void give_back(Span* span) RKVS_REQUIRES(mutex_);
   void insert_run(Span* run) RKVS_REQUIRES(mutex_);
   void remove_run(Span* run) RKVS_REQUIRES(mutex_);
+
+  Region* describe(char* memory, bool huge) RKVS_REQUIRES(mutex_);
+  void add_region(Region* region) RKVS_REQUIRES(mutex_);
+  void retire(Region* region) RKVS_REQUIRES(mutex_);
+  void push_reserve(Region* region) RKVS_REQUIRES(mutex_);
+  Region* pop_reserve() RKVS_REQUIRES(mutex_);
+  void doom(Region* region) RKVS_REQUIRES(mutex_);
   bool wants_reserve() const RKVS_REQUIRES(mutex_);
   void note_chores() RKVS_REQUIRES(mutex_);
   void do_chores() RKVS_EXCLUDES(mutex_);
@@ -78,8 +87,11 @@ class PageHeap {
 
   Mutex mutex_;
   // Free runs by length, and which of these lists are not empty.
-  Span* runs_[kRegionPages] RKVS_GUARDED_BY(mutex_) = {};
-  uint64_t lengths_[kRegionPages / 64] RKVS_GUARDED_BY(mutex_) = {};
+  Span* runs_[kRegionPages + 1] RKVS_GUARDED_BY(mutex_) = {};
+  uint64_t lengths_[kRegionPages / 64 + 1] RKVS_GUARDED_BY(mutex_) = {};
+  DescriptorPool<Span> span_pool_ RKVS_GUARDED_BY(mutex_);
+  DescriptorPool<Region> region_pool_ RKVS_GUARDED_BY(mutex_);
+
   size_t regions_ RKVS_GUARDED_BY(mutex_) = 0;
   size_t late_regions_ RKVS_GUARDED_BY(mutex_) = 0;
   size_t used_pages_ RKVS_GUARDED_BY(mutex_) = 0;
@@ -88,14 +100,14 @@ class PageHeap {
   Region* reserve_ RKVS_GUARDED_BY(mutex_) = nullptr;  // empty regions
   size_t reserve_count_ RKVS_GUARDED_BY(mutex_) = 0;
   size_t reserve_target_ RKVS_GUARDED_BY(mutex_) = 1;
-  Clock::time_point last_taken_ RKVS_GUARDED_BY(mutex_){};
+  Clock::time_point last_added_ RKVS_GUARDED_BY(mutex_){};
   Region* doomed_ RKVS_GUARDED_BY(mutex_) = nullptr;  // empty regions to be unmapped
 
   bool thread_runs_ RKVS_GUARDED_BY(mutex_) = false;
   bool thread_sleeps_ RKVS_GUARDED_BY(mutex_) = false;
   // The last region took little time to touch, so that a caller can afford it if need be.
   bool touching_is_fast_ RKVS_GUARDED_BY(mutex_) = false;
-  void* populating_ RKVS_GUARDED_BY(mutex_) = nullptr;  // what the thread is touching
+  char* populating_ RKVS_GUARDED_BY(mutex_) = nullptr;  // what the thread is touching
 
   std::atomic<bool> chores_due_{false};
   std::atomic<uint32_t> calls_{0};  // of the thread; it sleeps on this word

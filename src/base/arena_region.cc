@@ -17,13 +17,16 @@ char* map(size_t bytes) {
 // Maps `bytes`, aligned to a region. The system usually puts one mapping right below the other,
 // so that the first try succeeds; otherwise map more and return what is too much.
 char* map_aligned(size_t bytes) {
+  const auto excess = [](const char* memory) {
+    return reinterpret_cast<uintptr_t>(memory) % kRegionSize;
+  };
   char* memory = map(bytes);
-  if (memory == nullptr || offset_in_region(memory) == 0) return memory;
+  if (memory == nullptr || excess(memory) == 0) return memory;
   ::munmap(memory, bytes);
   const size_t more = bytes + kRegionSize;
   memory = map(more);
   if (memory == nullptr) return nullptr;
-  const size_t before = (kRegionSize - offset_in_region(memory)) % kRegionSize;
+  const size_t before = (kRegionSize - excess(memory)) % kRegionSize;
   const size_t after = more - bytes - before;
   if (before != 0) ::munmap(memory, before);
   if (after != 0) ::munmap(memory + before + bytes, after);
@@ -40,57 +43,25 @@ void advise_huge([[maybe_unused]] void* memory, [[maybe_unused]] size_t bytes,
 
 }  // namespace
 
-void* map_region(bool huge) {
+constinit RegionMap g_region_map;
+
+char* map_region(bool huge) {
   char* memory = map_aligned(kRegionSize);
-  if (memory != nullptr) advise_huge(memory, kRegionSize, huge);
+  if (memory == nullptr) return nullptr;
+  advise_huge(memory, kRegionSize, huge);
+  add_leak_root(memory, kRegionSize);
   return memory;
 }
+
+bool unmap_region(char* memory) { return unmap_memory(memory, kRegionSize); }
 
 // Plain stores and not MADV_POPULATE_WRITE, which holds the lock of the whole address space while
 // it works: every mmap() in the process then waits for it, 9 ms and more in one case of a hundred
 // (measured on Linux 6.18) against 0.05 ms with stores.
-void populate_region(void* memory) {
+void populate_region(char* memory) {
   for (size_t offset = 0; offset < kRegionSize; offset += kPageSize) {
-    *static_cast<volatile char*>(static_cast<char*>(memory) + offset) = 0;
+    *static_cast<volatile char*>(memory + offset) = 0;
   }
-}
-
-Region* format_region(void* memory, bool huge) {
-  // Fresh memory is zero, and so are the description's first values: a constructor would touch
-  // pages for nothing.
-  Region* region = static_cast<Region*>(memory);
-  region->huge = huge;
-  region->spans[0].kind = Span::Kind::kHeader;
-  reset_region(region);
-  poison(page_address(region, kHeaderPages), kUsablePages * kPageSize);
-  add_leak_root(memory, kRegionSize);
-  return region;
-}
-
-bool unmap_region(Region* region) {
-  remove_leak_root(region, kRegionSize);
-  unpoison(region, kRegionSize);
-  if (::munmap(region, kRegionSize) == 0) return true;
-  poison(page_address(region, kHeaderPages), kUsablePages * kPageSize);
-  add_leak_root(region, kRegionSize);
-  return false;
-}
-
-void reset_region(Region* region) {
-  region->next = nullptr;
-  region->used_pages = 0;
-  Span& run = region->spans[kHeaderPages];
-  run.previous = nullptr;
-  run.next = nullptr;
-  run.pages = kUsablePages;
-  run.kind = Span::Kind::kFree;
-  region->run_of[kHeaderPages - 1] = 0;
-  region->run_of[kRegionPages - 1] = kHeaderPages;
-}
-
-size_t round_to_system_pages(size_t bytes) {
-  static const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  return (bytes + page - 1) / page * page;
 }
 
 void* map_memory(size_t bytes) {
@@ -104,7 +75,28 @@ void* map_memory(size_t bytes) {
 bool unmap_memory(void* memory, size_t bytes) {
   remove_leak_root(memory, bytes);
   unpoison(memory, bytes);
-  return ::munmap(memory, bytes) == 0;
+  if (::munmap(memory, bytes) == 0) return true;
+  poison(memory, bytes);
+  add_leak_root(memory, bytes);
+  return false;
+}
+
+size_t round_to_system_pages(size_t bytes) {
+  static const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+
+bool RegionMap::set(const void* address, Region* region) {
+  const uintptr_t number = reinterpret_cast<uintptr_t>(address) >> kRegionBits;
+  if (number / kPerTable >= kTables) return false;
+  Region**& table = tables_[number / kPerTable];
+  if (table == nullptr) {
+    table = static_cast<Region**>(map_memory(kPerTable * sizeof(Region*)));
+    if (table == nullptr) return false;
+    ++table_count_;
+  }
+  table[number % kPerTable] = region;
+  return true;
 }
 
 }  // namespace rkvs::internal::arena

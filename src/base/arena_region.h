@@ -1,4 +1,4 @@
-// A region: 2 MiB of memory, aligned to 2 MiB, that starts with a description of its own pages.
+// Regions of 2 MiB, the runs of pages in them, and the way from an address to its run.
 #ifndef RKVS_BASE_ARENA_REGION_H_
 #define RKVS_BASE_ARENA_REGION_H_
 
@@ -9,91 +9,102 @@
 
 namespace rkvs::internal::arena {
 
-inline constexpr size_t kRegionSize = size_t{2} << 20;
+inline constexpr size_t kRegionBits = 21;
+inline constexpr size_t kRegionSize = size_t{1} << kRegionBits;
 inline constexpr size_t kRegionPages = kRegionSize / kPageSize;
 
 struct Region;
 
-// A run of pages of one region: free, or a block of its own, or carved into blocks of one class.
-// Kept in the slot of the run's first page.
+// A run of pages of one region: free, or one block, or carved into blocks of a class.
 //
-// The page heap's lock guards `pages`, `kind`, and the links while the run is free; the lock of
-// the class guards the rest while the run is carved.
-struct Span {
-  enum class Kind : uint8_t { kFree = 0, kPages = 1, kCarved = 2, kHeader = 3 };
+// The page heap's lock guards the first half, and the links while the run is free or one block;
+// the lock of the class guards the rest while the run is carved.
+struct alignas(64) Span {
+  enum class Kind : uint8_t { kFree, kPages, kCarved };
 
-  Span* previous;  // in a list of free runs, or of the spans of a class that have free blocks
-  Span* next;
+  Region* region;
+  char* start;
   uint16_t pages;
   Kind kind;
   uint8_t size_class;
   uint16_t carved;      // blocks below this index have been handed out at least once
   uint16_t taken;       // blocks that are handed out now
-  uint16_t first_word;  // of Region::free_blocks: no free block of this span lies in an earlier one
-  uint16_t padding[3];
+  uint16_t first_word;  // of free_blocks: all earlier ones are zero
+  Span* previous;       // in a list of free runs, or of the spans of a class with free blocks
+  Span* next;
+
+  // The free blocks below `carved`. Bits and not links through the blocks: that leaves free memory
+  // untouched, and hands out neighbours together.
+  alignas(64) uint64_t free_blocks[kMaxSpanBlocks / 64];
 };
-static_assert(sizeof(Span) == 32);
+static_assert(sizeof(Span) == 128);
 
-// One bit for each possible address of a block.
-inline constexpr size_t kFreeWords = kRegionSize / kAlignment / 64;
-inline constexpr size_t kBytesPerFreeWord = kAlignment * 64;
-
-// The free blocks of a carved run are bits, not links through the blocks: that leaves free memory
-// untouched and hands out neighbours together.
-struct Region {
-  Region* next;         // in a list of empty regions
-  uint32_t used_pages;  // without the header
+// What is known of a region. It is kept apart from the region's memory, which so is all for
+// blocks, and whose alignment would put the descriptions of all regions into the same few sets of
+// the processor's cache.
+struct alignas(64) Region {
+  char* memory;
+  Region* next;         // in a list of empty regions, or of unused descriptions
+  uint32_t used_pages;
   bool huge;            // advised to be one huge page
-  // The first page of the run that covers a page. Kept for all pages of carved runs, and for the
-  // last page of every other run.
-  uint16_t run_of[kRegionPages];
-  Span spans[kRegionPages];
-  uint64_t free_blocks[kFreeWords];
+  // The run that covers a page. Kept for all pages of carved runs, for the first and the last page
+  // of other runs.
+  Span* spans[kRegionPages];
 };
-
-inline constexpr size_t kHeaderPages = (sizeof(Region) + kPageSize - 1) / kPageSize;
-inline constexpr size_t kUsablePages = kRegionPages - kHeaderPages;
-
-inline Region* region_of(const void* address) {
-  return reinterpret_cast<Region*>(reinterpret_cast<uintptr_t>(address) & ~(kRegionSize - 1));
-}
-
-inline size_t offset_in_region(const void* address) {
-  return reinterpret_cast<uintptr_t>(address) & (kRegionSize - 1);
-}
-
-inline size_t first_page_of(const Span* span) {
-  return static_cast<size_t>(span - region_of(span)->spans);
-}
-
-inline char* page_address(Region* region, size_t page) {
-  return reinterpret_cast<char*>(region) + page * kPageSize;
-}
-
-inline char* address_of(Span* span) {
-  return page_address(region_of(span), first_page_of(span));
-}
 
 // Maps the memory of a region without touching it, as one huge page or as ordinary pages. nullptr
-// when there is none.
-void* map_region(bool huge);
+// when there is none. `unmap_region` returns false when the system refuses, and nothing changed.
+char* map_region(bool huge);
+bool unmap_region(char* memory);
 
-// Touches all of the memory of a region that format_region() has not seen yet.
-void populate_region(void* memory);
-
-// Makes mapped memory a region whose usable pages are one free run.
-Region* format_region(void* memory, bool huge);
-
-// Makes the usable pages of a region without used pages one free run again.
-void reset_region(Region* region);
-
-// Returns false when the system refuses, which leaves the region as it was.
-bool unmap_region(Region* region);
+// Touches all the memory of a region that no block has been in yet.
+void populate_region(char* memory);
 
 // Memory by itself, huge pages where they fit. `bytes` is a multiple of the system's page size.
 void* map_memory(size_t bytes);
 bool unmap_memory(void* memory, size_t bytes);
 size_t round_to_system_pages(size_t bytes);
+
+// Finds the region of an address in two steps: the upper bits choose a table, the lower ones a
+// place in it. Tables are mapped when first needed and stay.
+//
+// Looking up takes no lock. A place is written while no block of the region is in anybody's hands,
+// and the locks that a block passes through on its way order the writing before the reading.
+class RegionMap {
+ public:
+  constexpr RegionMap() = default;
+
+  Region* find(const void* address) const {
+    const uintptr_t number = reinterpret_cast<uintptr_t>(address) >> kRegionBits;
+    return tables_[number / kPerTable][number % kPerTable];
+  }
+  Span* find_span(const void* address) const {
+    return find(address)->spans[page_of(address)];
+  }
+  const void* place_of(const void* address) const {
+    return &find(address)->spans[page_of(address)];
+  }
+
+  // False when there is no memory for a table, or when the address is beyond what is covered.
+  bool set(const void* address, Region* region);
+
+  size_t bytes_mapped() const { return table_count_ * kPerTable * sizeof(Region*); }
+
+ private:
+  // No system hands out higher addresses unasked.
+  static constexpr size_t kAddressBits = 48;
+  static constexpr size_t kPerTable = size_t{1} << 14;
+  static constexpr size_t kTables = (size_t{1} << (kAddressBits - kRegionBits)) / kPerTable;
+
+  static size_t page_of(const void* address) {
+    return (reinterpret_cast<uintptr_t>(address) >> kPageBits) % kRegionPages;
+  }
+
+  Region** tables_[kTables] = {};
+  size_t table_count_ = 0;
+};
+
+extern RegionMap g_region_map;
 
 }  // namespace rkvs::internal::arena
 

@@ -45,8 +45,8 @@ bool has_passed(Deadline::Clock::time_point limit) {
 
 bool SharedMutex::lock_slow(Deadline* deadline) {
   int spins = kSpins;
-  // Having slept entitles to a reservation and makes this thread answer for the writers that may
-  // still sleep, since the wake-up that it may have got cleared kWritersParked.
+  // Having slept entitles to a reservation, and makes this thread answer for the writers that still
+  // sleep: the wake-up that it may have got cleared kWritersParked.
   bool slept = false;
   uint32_t word = word_.load(std::memory_order_relaxed);
   for (;;) {
@@ -75,11 +75,14 @@ bool SharedMutex::lock_slow(Deadline* deadline) {
     }
     const auto limit = limit_of(deadline);
     if (has_passed(limit)) {
-      // The marks may be other writers' as well; those that are awake, or wake now, set them again.
+      // The marks may be other writers' as well: those that are awake, or wake now, set them again.
+      // Taken back in one step from a word that bars this thread and says who sleeps: between two
+      // steps, somebody might leave it to this thread, which has a reservation, to go on and wake
+      // the next.
       constexpr uint32_t kMarks =
           kWriterPending | kWriterReserved | kReadersParked | kWritersParked;
-      const uint32_t before = word_.fetch_and(~kMarks, std::memory_order_relaxed);
-      wake_parked(before & ~kWriterReserved);
+      if (!word_.compare_exchange_weak(word, word & ~kMarks, std::memory_order_relaxed)) continue;
+      wake_parked(word & ~kWriterReserved);
       return false;
     }
     futex_wait(word_, word, limit, slept ? kWakeReserved : kWakeWriters);
@@ -123,9 +126,9 @@ bool SharedMutex::lock_shared_slow(Deadline* deadline) {
     }
     const auto limit = limit_of(deadline);
     if (has_passed(limit)) {
-      // Given back while a writer is inside, so that no sleeping writer needs to hear of it.
-      if (reserved && !word_.compare_exchange_weak(word, word - kReaderReserved,
-                                                   std::memory_order_relaxed)) {
+      // Given back while a writer is inside, so that no sleeping writer need hear of it.
+      if (reserved &&
+          !word_.compare_exchange_weak(word, word - kReaderReserved, std::memory_order_relaxed)) {
         continue;
       }
       return false;

@@ -130,14 +130,7 @@ Status StorageManager::save_all(std::string_view file) {
 }
 
 Status StorageManager::save_namespace(std::string_view name, std::string_view file) {
-  if (!impl_) return closed();
-  const auto found = impl_->find(name);
-  if (!found.ok()) return found.status();
-  try {
-    return impl_->save({*found}, file);
-  } catch (const std::bad_alloc&) {
-    return StatusCode::kNoMemory;
-  }
+  return impl_ ? impl_->save_namespace(name, file) : closed();
 }
 
 Result<std::string> StorageManager::load_namespace(std::string_view file) {

@@ -64,7 +64,10 @@ class ManagerImpl {
   Status check_initialized() const;
 
   // --- manager_persistence.cc -------------------------------------------------------------------
-  Status save(const std::vector<NamespacePtr>& namespaces, std::string_view file);
+  // Leaves out what was deleted meanwhile; NamespaceNotFound if fewer than `at_least` are left.
+  Status save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
+              size_t at_least = 0);
+  Status save_namespace(std::string_view name, std::string_view file);
   // Reads `file` and adds the namespace `from`, or the only one of the file, as `new_name`, or
   // under its own name.
   Result<std::string> load(std::string_view file, std::optional<std::string_view> new_name,

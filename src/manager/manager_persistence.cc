@@ -86,7 +86,7 @@ Status restore_error(StatusCode code, std::string_view file, const SnapshotNames
 
 }  // namespace
 
-Result<const Directory*> ManagerImpl::directory() {
+Result<const Directory*> ManagerImpl::directory() try {
   if (!has_persistence()) {
     return make_error(StatusCode::kNoPersistence,
                       "the StorageManager was built without a directory");
@@ -98,15 +98,22 @@ Result<const Directory*> ManagerImpl::directory() {
     directory_.emplace(*std::move(opened));
   }
   return &*directory_;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
 
-Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::string_view file) {
+Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
+                         size_t at_least) try {
   const auto directory = this->directory();
   if (!directory.ok()) return directory.status();
   auto target = AtomicFile::create(**directory, file);
   if (!target.ok()) return target.status();
   auto images = take_images(namespaces);
   if (!images.ok()) return images.status();
+  if (images->size() < at_least) {
+    return make_error(StatusCode::kNamespaceNotFound, "namespace \"", namespaces.front()->name(),
+                      "\" was deleted before it was saved");
+  }
 
   SnapshotHeader header;
   header.created_unix_ms = unix_ms();
@@ -121,10 +128,20 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   }
   if (Status status = writer.finish(); !status.ok()) return status;
   return (*target)->commit();
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+Status ManagerImpl::save_namespace(std::string_view name, std::string_view file) try {
+  const auto found = find(name);
+  if (!found.ok()) return found.status();
+  return save({*found}, file, 1);
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
 
 Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
-                                                   const Selection& selection) {
+                                                   const Selection& selection) try {
   const auto directory = this->directory();
   if (!directory.ok()) return directory.status();
   auto source = (*directory)->open_file(file);
@@ -174,6 +191,8 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
         break;
     }
   }
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
 
 Result<std::string> ManagerImpl::load(std::string_view file,

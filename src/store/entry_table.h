@@ -63,8 +63,12 @@ class EntryTable {
     if (inserted) --budget_;
     return inserted;
   }
-  // There must be one.
-  void erase(uint64_t hash) { map_.erase(hash); }
+  // There must be one. The last one takes a large table with it, which must fill again before that
+  // can happen another time.
+  void erase(uint64_t hash) {
+    map_.erase(hash);
+    if (map_.empty() && map_.capacity() > kKeptCapacity) reset();
+  }
 
   template <typename Visit>  // void(uint64_t hash, Entry* entry)
   void for_each(Visit visit) const {
@@ -78,6 +82,9 @@ class EntryTable {
   }
 
  private:
+  // An empty table of up to this many slots stays: 1 KiB.
+  static constexpr size_t kKeptCapacity = 63;
+
   struct IdentityHash {
     size_t operator()(uint64_t hash) const { return hash; }
   };
@@ -103,7 +110,9 @@ class EntryTable {
     const size_t wanted = size() + inserts;
     const size_t capacity = map_.capacity();
     const size_t grown = wanted * 32 > capacity * 25 ? safe_growth(capacity) + 2 : safe_growth(capacity);
-    return std::max({wanted, grown, size_t{1}});
+    const size_t target = std::max({wanted, grown, size_t{1}});
+    // Asked for 7, absl may settle for a capacity of 7, of which safe_growth() counts on 6 only.
+    return target == 7 ? 8 : target;
   }
 
   Map map_;

@@ -154,7 +154,10 @@ Result<Value> Namespace::update(std::string_view key, std::string_view value) {
   NamespaceImpl& self = *impl_;
   if (self.check_value(value) != StatusCode::kOk) return self.value_error(value);
   // Not max_key_size: it may have been lowered since the key came.
-  if (key.size() > kLargestMaxKeySize) return StatusCode::kNotFound;
+  if (key.size() > kLargestMaxKeySize) {
+    return self.error(self.shards().routing().is_closed() ? self.shards().closed_code()
+                                                          : StatusCode::kNotFound);
+  }
   EntryRef fresh(Entry::create(key, value));
   if (!fresh) return no_memory();
   const HashedKey hashed = self.shards().hashed(key);
@@ -172,13 +175,16 @@ Result<Value> Namespace::consume(std::string_view key) {
   NamespaceImpl& self = *impl_;
   const HashedKey hashed = self.shards().hashed(key);
   Deadline deadline = self.deadline();
-  const OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
+  OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
   Entry* entry = shard.remove(hashed);
   if (entry == nullptr) return StatusCode::kNotFound;
   self.usage().release(1);
+  const bool emptied = shard.size() == 0;
+  lock.unlock();
+  if (emptied) TableMemory::free_dropped();
   return Entry::adopt(entry);
 }
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <new>
 #include <utility>
 #include <vector>
@@ -44,6 +45,8 @@ class Batch {
     } catch (const std::bad_alloc&) {
       fail_whole(StatusCode::kNoMemory);
     }
+    // Batches that have items meet this when they lock.
+    if (size == 0 && self.shards().routing().is_closed()) fail_whole(self.shards().closed_code());
   }
 
   NamespaceImpl& self() { return self_; }
@@ -56,6 +59,9 @@ class Batch {
   // The slices that are worked on one after another.
   template <typename Work>  // void(size_t begin, size_t end)
   void in_slices(Work work) {
+    if (size() == 0 && self_.shards().routing().is_closed()) {
+      fail_whole(self_.shards().closed_code());
+    }
     const size_t slice = atomic() ? size() : kBestEffortSlice;
     try {
       for (size_t begin = 0; begin < size() && !stopped_ && !failed();
@@ -208,6 +214,7 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
       self.usage().release(count);
       return true;
     });
+    TableMemory::free_dropped();
     if (code != StatusCode::kOk) batch.fail_rest(code);
   });
   return std::move(batch).finish();
@@ -227,13 +234,19 @@ class SetSlice {
       fresh_[i] = EntryRef(Entry::create(items[i].key, items[i].value));
       if (!fresh_[i]) item(i).code = StatusCode::kNoMemory;
     }
+    all_valid_ = std::all_of(fresh_.begin(), fresh_.end(), [](const EntryRef& e) { return static_cast<bool>(e); });
   }
 
   void run() {
-    if (batch_.atomic() && batch_.fails_by_items()) return;
     bool no_memory = false;
     const StatusCode code = plan_.run<Access::kWrite>(
         batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
+          find_absent();
+          if (batch_.atomic() && !all_valid_) {
+            mark_beyond(batch_.self().usage().headroom());
+            batch_.fails_by_items();
+            return true;
+          }
           no_memory = !make_room();
           if (!no_memory && !missing_.empty()) {
             lock.unlock();
@@ -255,12 +268,8 @@ class SetSlice {
  private:
   BatchItem& item(size_t i) { return batch_.item(begin_ + i); }
 
-  // Finds the absent keys and grows the tables that they go to, as far as there are spare blocks;
-  // the sizes of the blocks that are missing are left in missing_. A growth that turns out to be
-  // for nothing does no harm. False where there is no memory.
-  bool make_room() {
+  void find_absent() {
     absent_.clear();
-    missing_.clear();
     plan_.for_each([&](size_t i) {
       if (!fresh_[i]) return true;
       const Shard& shard = plan_.shard(i);
@@ -268,6 +277,13 @@ class SetSlice {
       if (shard.find(plan_.key(i)) == nullptr) absent_.push_back(static_cast<uint32_t>(i));
       return true;
     });
+  }
+
+  // Grows the tables that the absent keys go to, as far as there are spare blocks; the sizes of the
+  // blocks that are missing are left in missing_. A growth that turns out to be for nothing does no
+  // harm. False where there is no memory.
+  bool make_room() {
+    missing_.clear();
     // By shard, to know how many each will get, and by hash, to see which may collide. Keys that
     // come twice count twice, which only makes a little more room.
     by_shard_.assign(absent_.begin(), absent_.end());
@@ -298,30 +314,47 @@ class SetSlice {
     return true;
   }
 
-  // Reserves the new keys of an all-or-nothing batch, each once however often it is named. False
-  // if that fails: then the items from the first that does not fit on say so.
-  bool reserve_all() {
-    auto& usage = batch_.self().usage();
-    if (usage.max_keys() == 0) return true;
-    std::sort(absent_.begin(), absent_.end(), [&](uint32_t a, uint32_t b) {
+  // The absent keys, each where it is first named, in input order. Sorts absent_ by key; those that
+  // name the same key stay in input order.
+  std::vector<uint32_t> find_new_keys() {
+    const auto less = [&](uint32_t a, uint32_t b) {
       const auto& ka = plan_.key(a);
       const auto& kb = plan_.key(b);
       if (ka.hash != kb.hash) return ka.hash < kb.hash;
       if (ka.key != kb.key) return ka.key < kb.key;
       return a < b;
-    });
-    absent_.erase(std::unique(absent_.begin(), absent_.end(),
-                              [&](uint32_t a, uint32_t b) {
-                                return plan_.key(a).hash == plan_.key(b).hash &&
-                                       plan_.key(a).key == plan_.key(b).key;
-                              }),
-                  absent_.end());
-    if (usage.reserve(absent_.size())) return true;
-    std::sort(absent_.begin(), absent_.end());
-    const uint64_t fitting = std::min<uint64_t>(usage.headroom(), absent_.size() - 1);
-    for (size_t i = fitting; i < absent_.size(); ++i) {
-      item(absent_[i]).code = StatusCode::kTooManyKeys;
+    };
+    std::sort(absent_.begin(), absent_.end(), less);
+    std::vector<uint32_t> first;
+    std::unique_copy(absent_.begin(), absent_.end(), std::back_inserter(first),
+                     [&](uint32_t a, uint32_t b) { return same_key(a, b); });
+    std::sort(first.begin(), first.end());
+    return first;
+  }
+  bool same_key(uint32_t a, uint32_t b) const {
+    return plan_.key(a).hash == plan_.key(b).hash && plan_.key(a).key == plan_.key(b).key;
+  }
+
+  // Says TooManyKeys of every item whose new key would not be among the first `fitting` ones.
+  void mark_beyond(uint64_t fitting) {
+    if (batch_.self().usage().max_keys() == 0) return;
+    const std::vector<uint32_t> first = find_new_keys();
+    if (fitting >= first.size()) return;
+    uint32_t naming = 0;  // the first item with the same key
+    for (size_t i = 0; i < absent_.size(); ++i) {
+      if (i == 0 || !same_key(absent_[i - 1], absent_[i])) naming = absent_[i];
+      if (naming >= first[fitting]) item(absent_[i]).code = StatusCode::kTooManyKeys;
     }
+  }
+
+  // Reserves the new keys of an all-or-nothing batch, each once however often it is named. False
+  // if that fails: then the items that do not fit say so.
+  bool reserve_all() {
+    auto& usage = batch_.self().usage();
+    if (usage.max_keys() == 0) return true;
+    uint64_t fitting = 0;
+    if (usage.reserve(find_new_keys().size(), &fitting)) return true;
+    mark_beyond(fitting);
     batch_.fails_by_items();
     return false;
   }
@@ -351,7 +384,9 @@ class SetSlice {
   Batch& batch_;
   const size_t begin_;
   BatchPlan plan_;
+  // None where the item is not valid.
   std::vector<EntryRef> fresh_;
+  bool all_valid_ = true;
   std::vector<uint32_t> absent_;
   std::vector<uint32_t> by_shard_;
   std::vector<size_t> missing_;

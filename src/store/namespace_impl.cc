@@ -158,11 +158,13 @@ Status NamespaceImpl::error(StatusCode code) const {
 }
 
 Status NamespaceImpl::key_error(std::string_view key) const {
+  if (shards_->routing().is_closed()) return error(shards_->closed_code());
   return make_error(StatusCode::kKeyTooLarge, "a key of ", key.size(),
                     " bytes; max_key_size is ", max_key_size_.load(std::memory_order_relaxed));
 }
 
 Status NamespaceImpl::value_error(std::string_view value) const {
+  if (shards_->routing().is_closed()) return error(shards_->closed_code());
   return make_error(StatusCode::kValueTooLarge, "a value of ", value.size(),
                     " bytes; the limit is ", largest_value_.load(std::memory_order_relaxed));
 }
@@ -194,8 +196,8 @@ Status NamespaceImpl::change_config(Change change) {
 }
 
 Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limit) {
-  if (Status status = validate_config(config); !status.ok()) return status;
   if (shards_->routing().is_closed()) return error(shards_->closed_code());
+  if (Status status = validate_config(config); !status.ok()) return status;
   if (config.max_keys != config_.max_keys) {
     const AllLock<Access::kWrite> all(*shards_, limit);
     if (!all.held()) return error(all.code());
@@ -237,6 +239,7 @@ Status NamespaceImpl::update_config(const NamespaceConfig& config) {
 }
 
 Status NamespaceImpl::resize_shards(uint32_t shard_count) {
+  if (shards_->routing().is_closed()) return error(shards_->closed_code());
   NamespaceConfig asked;
   asked.shard_count = shard_count;
   if (Status status = validate_config(asked); !status.ok()) return status;

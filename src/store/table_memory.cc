@@ -74,13 +74,18 @@ void TableMemory::free_dropped() noexcept {
 }
 
 void* TableMemory::take(size_t bytes) {
+  // The smallest that will do. Tables ask for a little less than has_spare() was asked about, so
+  // there is no upper bound here: what has_spare() found must not be refused.
+  const size_t size = bytes + sizeof(BlockHeader);
+  BlockHeader** best = nullptr;
   for (BlockHeader** link = &blocks.spares; *link != nullptr; link = &(*link)->next) {
-    BlockHeader* block = *link;
-    if (!fits(*block, bytes)) continue;
-    *link = block->next;
+    if ((*link)->size >= size && (best == nullptr || (*link)->size < (*best)->size)) best = link;
+  }
+  if (best != nullptr) {
+    BlockHeader* block = *best;
+    *best = block->next;
     return block + 1;
   }
-  const size_t size = bytes + sizeof(BlockHeader);
   void* memory = Arena::allocate(size);
   if (memory == nullptr) throw std::bad_alloc();
   return new (memory) BlockHeader{nullptr, size} + 1;

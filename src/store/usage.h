@@ -24,13 +24,19 @@ class Usage {
     keys_.store(keys, std::memory_order_relaxed);
   }
 
-  // Accounts for `count` new keys, all or none.
-  bool reserve(uint64_t count) {
+  // Accounts for `count` new keys, all or none; if none, `fitting` says how many would have fitted
+  // at that instant.
+  bool reserve(uint64_t count, uint64_t* fitting = nullptr) {
     const uint64_t limit = max_keys();
-    if (limit == 0) [[likely]] return true;
+    if (limit == 0) [[likely]]
+      return true;
     uint64_t keys = keys_.load(std::memory_order_relaxed);
     do {
-      if (keys > limit || limit - keys < count) return false;
+      const uint64_t room = keys < limit ? limit - keys : 0;
+      if (room < count) {
+        if (fitting != nullptr) *fitting = room;
+        return false;
+      }
     } while (!keys_.compare_exchange_weak(keys, keys + count, std::memory_order_relaxed));
     return true;
   }

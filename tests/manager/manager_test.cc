@@ -18,15 +18,6 @@
 
 #include "tests/manager/manager_test_util.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMemoryIsInstrumented = true;
-#elif defined(__has_feature)
-constexpr bool kMemoryIsInstrumented = __has_feature(address_sanitizer) ||
-                                       __has_feature(thread_sanitizer);
-#else
-constexpr bool kMemoryIsInstrumented = false;
-#endif
-
 namespace rkvs {
 namespace {
 
@@ -563,7 +554,7 @@ TEST(StorageManager, ManyEmptyNamespacesStaySmall) {
   const uint64_t each = (resident_bytes() - before) / kCount;
   EXPECT_EQ(*manager.namespace_count(), kCount + 1);
   EXPECT_LT(manager.namespace_stats("namespace 7")->memory_bytes, 8192U);
-  if (!kMemoryIsInstrumented) {
+  if (!is_instrumented()) {
     EXPECT_LT(each, 12U * 1024) << "bytes of resident memory for an empty namespace";
     EXPECT_GT(each, 0U);
   }

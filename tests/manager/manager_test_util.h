@@ -1,11 +1,10 @@
-// What the tests of the manager share: directories that go again, files as text, and codes with
-// their messages in one expectation.
+// What the tests of the manager share: directories and files as text, codes with their messages in
+// one expectation, and what a namespace holds.
 #ifndef RKVS_TESTS_MANAGER_MANAGER_TEST_UTIL_H_
 #define RKVS_TESTS_MANAGER_MANAGER_TEST_UTIL_H_
 
 #include <gtest/gtest.h>
 #include <rkvs/all.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -20,38 +19,27 @@
 #include <vector>
 
 #include "store/namespace_impl.h"
+#include "tests/support/test_util.h"
 
 namespace rkvs::manager_test {
 
-// A new directory, removed with everything in it at the end.
-class TempDir {
- public:
-  TempDir() {
-    std::string path = (std::filesystem::temp_directory_path() / "rkvs_test_XXXXXX").string();
-    if (mkdtemp(path.data()) == nullptr) ADD_FAILURE() << "no temporary directory: " << path;
-    path_ = path;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
+using testing::is_instrumented;
+using testing::test_scale;
+using testing::Threads;
 
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-  // All of them, those that begin with a dot too, sorted.
+// A directory for snapshots that goes away with everything in it.
+class TempDir : public testing::TempDir {
+ public:
+  std::filesystem::path operator/(std::string_view name) const { return path() / name; }
+  // What is in it, those that begin with a dot too, sorted.
   std::vector<std::string> names() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+    for (const auto& entry : std::filesystem::directory_iterator(path())) {
       names.push_back(entry.path().filename().string());
     }
     std::sort(names.begin(), names.end());
     return names;
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 inline std::string read_file(const std::filesystem::path& path) {
@@ -64,12 +52,6 @@ inline void write_file(const std::filesystem::path& path, std::string_view bytes
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   ASSERT_TRUE(out.flush().good()) << path;
-}
-
-// An int from the environment, 1 where it is unset: how much longer than usual to test.
-inline int test_scale() {
-  const char* text = getenv("RKVS_TEST_SCALE");
-  return std::max(1, text == nullptr ? 1 : atoi(text));
 }
 
 inline StatusCode code_of(const Status& status) { return status.code(); }
@@ -87,9 +69,9 @@ std::string text_of(const Result<T>& result) {
 inline std::string text_of(const BatchResult& result) { return result.status.to_string(); }
 
 template <typename T>
-testing::AssertionResult has_code(const T& outcome, StatusCode expected) {
-  if (code_of(outcome) == expected) return testing::AssertionSuccess();
-  return testing::AssertionFailure()
+::testing::AssertionResult has_code(const T& outcome, StatusCode expected) {
+  if (code_of(outcome) == expected) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure()
          << "expected " << status_code_name(expected) << ", got " << text_of(outcome);
 }
 

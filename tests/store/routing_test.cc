@@ -25,9 +25,7 @@ TEST(RouteTable, LeadsEveryBucketToAShardOfTheCount) {
 
 TEST(RouteTable, IsBuiltOnceForACount) { EXPECT_EQ(route_table(7), route_table(7)); }
 
-TEST(RouteTable, D12_IsTheSameInEveryProcess) {
-  // Depends on nothing but the count; a resize of a later version must not route differently
-  // between two threads. The figures were computed from the definition of jump consistent hash.
+TEST(RouteTable, D12_FollowsFromTheCountAlone) {
   const RouteTable& table = *route_table(16);
   for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
     ASSERT_EQ(table[bucket], jump_consistent_hash(uint64_t{bucket} * 0x9E3779B97F4A7C15U, 16));

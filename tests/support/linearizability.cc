@@ -9,7 +9,7 @@
 #include <string_view>
 #include <unordered_set>
 
-namespace rkvs::test {
+namespace rkvs::testing {
 namespace {
 
 uint32_t count_present(const ModelState& state) {
@@ -196,4 +196,4 @@ std::string to_string(const History& history, const Model& model) {
   return out.str();
 }
 
-}  // namespace rkvs::test
+}  // namespace rkvs::testing

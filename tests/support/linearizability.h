@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-namespace rkvs::test {
+namespace rkvs::testing {
 
 inline constexpr size_t kMaxModelKeys = 4;
 inline constexpr size_t kMaxHistory = 64;  // operations
@@ -78,6 +78,6 @@ bool is_linearizable(const History& history, const Model& model);
 // One line for each operation, in the order of the calls.
 std::string to_string(const History& history, const Model& model);
 
-}  // namespace rkvs::test
+}  // namespace rkvs::testing
 
 #endif  // RKVS_TESTS_SUPPORT_LINEARIZABILITY_H_

@@ -1,0 +1,403 @@
+// Every operation, with each of its allocations failing in turn: the n-th call of operator new, or
+// the n-th block of the Arena, once or from then on, for every n until the operation needs no more.
+// It answers NoMemory or succeeds, throws nothing, changes all or nothing, leaks nothing, and leaves
+// a store that works.
+#include <gtest/gtest.h>
+#include <rkvs/all.h>
+
+#include <cstdint>
+#include <functional>
+#include <numeric>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/arena.h"
+#include "tests/manager/failing_new.h"
+#include "tests/manager/manager_test_util.h"
+
+namespace rkvs {
+namespace {
+
+using namespace rkvs::manager_test;
+using namespace std::chrono_literals;
+using internal::Arena;
+using internal::NamespaceImpl;
+
+constexpr uint64_t kMaxKeys = 1000;
+constexpr int kKeys = 100;
+
+// Longer than what strings hold without an allocation.
+std::string long_name(std::string_view name) {
+  return "a name that is too long for the small string optimisation: " + std::string(name);
+}
+std::string key(int i) { return long_name(std::to_string(i)); }
+
+// What operations are called with, made before failures begin.
+struct Arguments {
+  std::string users = long_name("users");
+  std::string fresh = long_name("fresh");
+  std::string file = long_name("file");
+  std::string present = key(1);
+  std::string absent = long_name("absent");
+  std::string other = long_name("other");
+  std::string value = std::string(500, 'v');
+  std::vector<std::string> keys;       // half of them there
+  std::vector<std::string> there;      // all of them there
+  std::vector<std::string_view> key_views;
+  std::vector<std::string_view> there_views;
+  std::vector<KeyValue> items;
+
+  Arguments() {
+    for (int i = 0; i < 2 * kKeys; i += 5) keys.push_back(key(i));
+    for (int i = 0; i < kKeys; i += 5) there.push_back(key(i));
+    key_views.assign(keys.begin(), keys.end());
+    there_views.assign(there.begin(), there.end());
+    for (const std::string& k : keys) items.push_back({k, value});
+  }
+};
+
+const Arguments& args() {
+  static const Arguments arguments;
+  return arguments;
+}
+
+// A directory with a file that holds one namespace, "saved", made once.
+const TempDir& directory() {
+  static const auto* const made = [] {
+    auto* const dir = new TempDir;
+    StorageManager manager = manager_in(*dir);
+    EXPECT_OK(manager.initialize());
+    Namespace saved = *manager.create_namespace(long_name("saved"), {.shard_count = 2});
+    for (int i = 0; i < kKeys; ++i) EXPECT_OK(saved.put(key(i), "saved"));
+    EXPECT_OK(manager.save_all(args().file));
+    return dir;
+  }();
+  return *made;
+}
+
+struct Store {
+  Store() : manager(manager_in(directory())) {
+    EXPECT_OK(manager.initialize());
+    users = *manager.create_namespace(args().users, {.max_keys = kMaxKeys, .shard_count = 3});
+    for (int i = 0; i < kKeys; ++i) EXPECT_OK(users.put(key(i), "before"));
+    EXPECT_OK(manager.create_namespace(args().other));
+  }
+  StorageManager manager;
+  Namespace users;
+};
+
+struct Operation {
+  const char* name;
+  std::function<StatusCode(Store&)> call;
+  StatusCode expected = StatusCode::kOk;
+  // Without memory it may have done a part: best-effort batches, resizes.
+  bool in_parts = false;
+
+  friend void PrintTo(const Operation& operation, std::ostream* out) { *out << operation.name; }
+};
+
+// Everything that can be seen of a store.
+struct View {
+  std::vector<std::string> names;
+  Contents contents;
+  NamespaceConfig config;
+  StorageConfig manager_config;
+
+  explicit View(const Store& store)
+      : names(*store.manager.list_namespaces()),
+        config(store.users.get_config()),
+        manager_config(store.manager.get_config()) {
+    if (store.users.metadata().ok()) contents = contents_of(store.users);
+  }
+  friend bool operator==(const View&, const View&) = default;
+};
+
+// That all accounts agree, and a little work to see that the store is alive.
+void expect_sound(Store& store) {
+  const auto stats = store.users.metadata();
+  if (stats.code() == StatusCode::kNamespaceDeleted) return;
+  ASSERT_OK(stats);
+  const Contents contents = contents_of(store.users);
+  uint64_t bytes = 0;
+  for (const auto& [k, value] : contents) bytes += value.size();
+  EXPECT_EQ(stats->key_count, contents.size());
+  EXPECT_EQ(stats->total_size, bytes);
+  const auto counts = store.users.shard_key_counts();
+  EXPECT_EQ(std::accumulate(counts->begin(), counts->end(), uint64_t{0}), contents.size());
+  NamespaceImpl& impl = NamespaceImpl::of(store.users);
+  EXPECT_EQ(impl.usage().headroom(), impl.usage().max_keys() - contents.size());
+  for (const Namespace& ns : {store.users, find(store.manager, args().other)}) {
+    EXPECT_EQ(NamespaceImpl::of(ns).resizer().is_automatic(), ns.get_config().shard_count == 0);
+  }
+
+  EXPECT_OK(store.users.put("\x01 probe", "alive"));
+  EXPECT_EQ(*store.users.consume("\x01 probe"), "alive");
+  EXPECT_OK(store.manager.create_namespace("\x21 probe"));
+  EXPECT_OK(store.manager.delete_namespace("\x21 probe"));
+}
+
+// One run on a store of its own; true if it needed fewer than `n` allocations.
+template <typename Arm, typename Disarm>
+bool run_once(const Operation& operation, Arm arm, Disarm disarm) {
+  Store store;
+  const View before(store);
+  StatusCode code = StatusCode::kInternal;
+  bool threw = false;
+  arm();
+  try {
+    code = operation.call(store);
+  } catch (...) {
+    threw = true;  // which itself allocates nothing
+  }
+  const bool failed = disarm();
+  EXPECT_FALSE(threw) << "an exception left the library";
+  if (threw) return false;
+  EXPECT_TRUE(code == operation.expected || (failed && code == StatusCode::kNoMemory))
+      << status_code_name(code);
+  if (code == StatusCode::kNoMemory && !operation.in_parts) {
+    EXPECT_TRUE(View(store) == before) << "it changed something and then said NoMemory";
+  }
+  expect_sound(store);
+  if (code == StatusCode::kNoMemory) {
+    EXPECT_EQ(status_code_name(operation.call(store)), status_code_name(operation.expected))
+        << "it does not work afterwards";
+    expect_sound(store);
+  }
+  return !failed;
+}
+
+// Runs on a thread of its own, whose caches of blocks go with it: what the arena has in use
+// afterwards must be what it had before.
+template <typename Run>
+void expect_no_leak(Run run) {
+  const size_t before = Arena::stats().bytes_in_use;
+  std::thread(run).join();
+  EXPECT_EQ(Arena::stats().bytes_in_use, before) << "blocks of the arena leaked";
+}
+
+class AllocationFailure : public ::testing::TestWithParam<Operation> {};
+
+TEST_P(AllocationFailure, OfOperatorNewIsNoMemoryOrHarmless) {
+  directory();
+  expect_no_leak([] { run_once(GetParam(), [] {}, [] { return false; }); });
+  for (const bool for_good : {false, true}) {
+    bool done = false;
+    for (int64_t n = 1; !done && !HasFailure(); ++n) {
+      SCOPED_TRACE("allocation " + std::to_string(n) + (for_good ? " and all later ones" : ""));
+      expect_no_leak([&] {
+        done = run_once(
+            GetParam(), [&] { fail_allocations_of_this_thread(n, for_good); }, stop_failing_allocations);
+      });
+      ASSERT_LT(n, 20'000);
+    }
+  }
+}
+
+TEST_P(AllocationFailure, OfTheArenaIsNoMemoryOrHarmless) {
+  directory();
+  // The arena does not say whether the failure has come: the sweep ends where nothing has changed
+  // for a while.
+  constexpr int kEnough = 12;
+  int unharmed = 0;
+  for (int64_t n = 1; unharmed < kEnough && !HasFailure(); ++n) {
+    SCOPED_TRACE("block " + std::to_string(n));
+    Operation watched = GetParam();
+    bool first = true;
+    StatusCode first_code = StatusCode::kInternal;
+    watched.call = [&](Store& store) {
+      const StatusCode code = GetParam().call(store);
+      if (std::exchange(first, false)) first_code = code;
+      return code;
+    };
+    expect_no_leak([&] {
+      run_once(
+          watched, [&] { Arena::fail_nth_allocation_for_testing(n); },
+          [] {
+            Arena::fail_nth_allocation_for_testing(0);
+            return true;
+          });
+    });
+    unharmed = first_code == StatusCode::kNoMemory ? 0 : unharmed + 1;
+    ASSERT_LT(n, 20'000);
+  }
+}
+
+const Operation kOperations[] = {
+    // The manager.
+    {"CreateNamespace", [](Store& s) { return s.manager.create_namespace(args().fresh).code(); }},
+    {"CreateNamespaceWithManyShards",
+     [](Store& s) {
+       return s.manager.create_namespace(args().fresh, {.shard_count = 100}).code();
+     }},
+    {"CreateNamespaceTwice",
+     [](Store& s) { return s.manager.create_namespace(args().users).code(); },
+     StatusCode::kNamespaceExists},
+    {"CreateNamespaceWithABadName",
+     [](Store& s) { return s.manager.create_namespace("\n").code(); }, StatusCode::kInvalidName},
+    {"GetNamespace", [](Store& s) { return s.manager.get_namespace(args().users).code(); }},
+    {"GetNamespaceThatIsNotThere",
+     [](Store& s) { return s.manager.get_namespace(args().absent).code(); },
+     StatusCode::kNamespaceNotFound},
+    {"DeleteNamespace", [](Store& s) { return s.manager.delete_namespace(args().users).code(); }},
+    {"ListNamespaces", [](Store& s) { return s.manager.list_namespaces().code(); }},
+    {"NamespaceCount", [](Store& s) { return s.manager.namespace_count().code(); }},
+    {"NamespaceStats", [](Store& s) { return s.manager.namespace_stats(args().users).code(); }},
+    {"AllNamespaceStats", [](Store& s) { return s.manager.all_namespace_stats().code(); }},
+    {"TotalKeyCount", [](Store& s) { return s.manager.total_key_count().code(); }},
+    {"UpdateManagerConfig",
+     [](Store& s) { return s.manager.update_config({.max_namespaces = 5}).code(); }},
+    {"UpdateNamespaceConfig",
+     [](Store& s) {
+       return s.manager.update_namespace_config(args().users, {.max_keys = 500, .shard_count = 3})
+           .code();
+     }},
+
+    // Files.
+    {"SaveAll", [](Store& s) { return s.manager.save_all("saved by save_all").code(); }},
+    {"SaveNamespace",
+     [](Store& s) { return s.manager.save_namespace(args().users, "saved by itself").code(); }},
+    {"LoadNamespace", [](Store& s) { return s.manager.load_namespace(args().file).code(); }},
+    {"LoadNamespaceAs",
+     [](Store& s) { return s.manager.load_namespace_as(args().file, args().fresh).code(); }},
+    {"LoadNamespaceThatIsNotThere",
+     [](Store& s) { return s.manager.load_namespace(args().absent).code(); },
+     StatusCode::kSnapshotNotFound},
+
+    // One key.
+    {"Get", [](Store& s) { return s.users.get(args().present).code(); }},
+    {"Exists", [](Store& s) { return s.users.exists(args().present).code(); }},
+    {"SetOfAPresentKey", [](Store& s) { return s.users.set(args().present, args().value).code(); }},
+    {"SetOfAnAbsentKey", [](Store& s) { return s.users.set(args().absent, args().value).code(); }},
+    {"PutOfAPresentKey", [](Store& s) { return s.users.put(args().present, "beyond").code(); }},
+    {"PutOfAnAbsentKey", [](Store& s) { return s.users.put(args().absent, args().value).code(); }},
+    {"Update", [](Store& s) { return s.users.update(args().present, args().value).code(); }},
+    {"DeleteKey", [](Store& s) { return s.users.delete_key(args().present).code(); }},
+    {"Consume", [](Store& s) { return s.users.consume(args().present).code(); }},
+    {"SetOfATooLargeKey",
+     [](Store& s) {
+       static const std::string large(kDefaultMaxKeySize + 1, 'k');
+       return s.users.set(large, "").code();
+     },
+     StatusCode::kKeyTooLarge},
+    {"FillingAnEmptyNamespace",
+     [](Store& s) {
+       // Tables grow, and with them the number of shards is looked at.
+       auto other = s.manager.get_namespace(args().other);
+       if (!other.ok()) return other.code();
+       for (const std::string& k : args().keys) {
+         if (Status status = other->put(k, args().value); !status.ok()) return status.code();
+       }
+       return StatusCode::kOk;
+     }},
+
+    // Many keys.
+    {"GetMultiple",
+     [](Store& s) {
+       return s.users.get_multiple(args().there_views, BatchMode::kAllOrNothing).status.code();
+     }},
+    {"GetMultipleWithMissingKeys",
+     [](Store& s) {
+       return s.users.get_multiple(args().key_views, BatchMode::kAllOrNothing).status.code();
+     },
+     StatusCode::kNotFound},
+    {"GetMultipleBestEffort",
+     [](Store& s) {
+       return s.users.get_multiple(args().key_views, BatchMode::kBestEffort).status.code();
+     }},
+    {"SetMultiple",
+     [](Store& s) {
+       return s.users.set_multiple(args().items, BatchMode::kAllOrNothing).status.code();
+     }},
+    {"DeleteMultiple",
+     [](Store& s) {
+       return s.users.delete_multiple(args().there_views, BatchMode::kAllOrNothing).status.code();
+     }},
+    {"ConsumeMultiple",
+     [](Store& s) {
+       return s.users.consume_multiple(args().there_views, BatchMode::kAllOrNothing).status.code();
+     }},
+    {"SetMultipleBestEffort",
+     [](Store& s) {
+       const auto result = s.users.set_multiple(args().items, BatchMode::kBestEffort);
+       for (const BatchItem& item : result.items) {
+         if (item.code != StatusCode::kOk) return item.code;
+       }
+       return result.status.code();
+     },
+     StatusCode::kOk, true},
+    {"DeleteMultipleBestEffort",
+     [](Store& s) {
+       return s.users.delete_multiple(args().key_views, BatchMode::kBestEffort).status.code();
+     },
+     StatusCode::kOk, true},
+    {"ConsumeMultipleBestEffort",
+     [](Store& s) {
+       return s.users.consume_multiple(args().key_views, BatchMode::kBestEffort).status.code();
+     },
+     StatusCode::kOk, true},
+    {"ListKeys", [](Store& s) { return s.users.list_keys().code(); }},
+
+    // Configuration, shards, figures.
+    {"SetMaxKeys", [](Store& s) { return s.users.set_max_keys(200).code(); }},
+    {"SetMaxKeysBelowUse", [](Store& s) { return s.users.set_max_keys(2).code(); },
+     StatusCode::kLimitBelowUse},
+    {"UpdateConfig",
+     [](Store& s) {
+       return s.users.update_config({.max_keys = 300, .shard_count = 3}).code();
+     }},
+    {"ResizeUp", [](Store& s) { return s.users.resize_shards(37).code(); }, StatusCode::kOk, true},
+    {"ResizeDown", [](Store& s) { return s.users.resize_shards(1).code(); }, StatusCode::kOk, true},
+    {"ResizeToAutomatic", [](Store& s) { return s.users.resize_shards(0).code(); },
+     StatusCode::kOk, true},
+    {"ResizeOfAnAutomaticNamespace",
+     [](Store& s) {
+       auto other = s.manager.get_namespace(args().other);
+       return other.ok() ? other->resize_shards(40).code() : other.code();
+     },
+     StatusCode::kOk, true},
+    {"Metadata", [](Store& s) { return s.users.metadata().code(); }},
+    {"ShardKeyCounts", [](Store& s) { return s.users.shard_key_counts().code(); }},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, AllocationFailure, ::testing::ValuesIn(kOperations),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+// The one operation that cannot be tried again on the same manager once it has succeeded.
+TEST(AllocationFailureOfInitialize, LeavesTheManagerUninitialised) {
+  directory();
+  for (const bool for_good : {false, true}) {
+    bool done = false;
+    for (int64_t n = 1; !done && !HasFailure(); ++n) {
+      SCOPED_TRACE("allocation " + std::to_string(n));
+      expect_no_leak([&] {
+        StorageManager manager = manager_in(directory());
+        StatusCode code = StatusCode::kInternal;
+        fail_allocations_of_this_thread(n, for_good);
+        bool threw = false;
+        try {
+          code = manager.initialize(args().file).code();
+        } catch (...) {
+          threw = true;
+        }
+        const bool failed = stop_failing_allocations();
+        ASSERT_FALSE(threw) << "an exception left the library";
+        done = !failed;
+        EXPECT_EQ(manager.is_initialized(), code == StatusCode::kOk);
+        if (!manager.is_initialized()) {
+          EXPECT_EQ(status_code_name(code), "NoMemory");
+          EXPECT_TRUE(failed);
+          EXPECT_OK(manager.initialize(args().file));
+        }
+        EXPECT_EQ(*manager.total_key_count(), static_cast<uint64_t>(kKeys));
+      });
+      ASSERT_LT(n, 20'000);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace rkvs

@@ -1,0 +1,18 @@
+// operator new that fails when a test wants it to. For programs that link failing_new.cc.
+#ifndef RKVS_TESTS_MANAGER_FAILING_NEW_H_
+#define RKVS_TESTS_MANAGER_FAILING_NEW_H_
+
+#include <cstdint>
+
+namespace rkvs::manager_test {
+
+// Makes the n-th allocation that the calling thread asks operator new for from now on fail, and with
+// `for_good` all later ones as well. Other threads are left in peace.
+void fail_allocations_of_this_thread(int64_t n, bool for_good) noexcept;
+
+// Ends that. True if an allocation failed.
+bool stop_failing_allocations() noexcept;
+
+}  // namespace rkvs::manager_test
+
+#endif  // RKVS_TESTS_MANAGER_FAILING_NEW_H_
