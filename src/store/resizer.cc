@@ -210,7 +210,10 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
       for (const uint64_t hash : journal) count += bucket_of(hash) == bucket ? 1 : 0;
       spare = target.spare_needed(count);
       if (spare == 0 || TableMemory::has_spare(spare)) {
-        if (!source.prepare_move(target)) return false;
+        if (!source.prepare_write(0) || !target.prepare_write(0) ||
+            !source.share_images(target) || !source.prepare_move(target)) {
+          return false;
+        }
         target.make_room(count);
         target.raise_version(source.last_version());
         for (uint32_t i = offsets_[position]; i < offsets_[position + 1]; ++i) {
