@@ -111,13 +111,14 @@ class [[nodiscard]] Result {
   const Status& status() const noexcept { return status_; }
   StatusCode code() const noexcept { return status_.code(); }
 
-  // The value. Only where ok().
+  // The value. Only where ok(). Out of a temporary Result it comes by value, so that
+  // `for (auto& key : *ns.list_keys())` goes through something that lives.
   T& value() & { return assert(ok()), *value_; }
   const T& value() const& { return assert(ok()), *value_; }
-  T&& value() && { return assert(ok()), *std::move(value_); }
+  T value() && { return assert(ok()), *std::move(value_); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 

@@ -280,7 +280,7 @@ void PageHeap::unmap_doomed() {
       region_pool_.give(region);
     }
     if (unmap_region(memory)) continue;
-    // Only possible when it would split a mapping and the process has too many of them.
+    // Refused: then it stays, for later use.
     MutexLock lock(mutex_);
     Region* region = describe(memory, huge);
     if (region == nullptr) return;

@@ -76,6 +76,8 @@ bool unmap_memory(void* memory, size_t bytes) {
   remove_leak_root(memory, bytes);
   unpoison(memory, bytes);
   if (::munmap(memory, bytes) == 0) return true;
+  // It would split a mapping, and the process has too many: give back at least what is in it.
+  ::madvise(memory, bytes, MADV_DONTNEED);
   poison(memory, bytes);
   add_leak_root(memory, bytes);
   return false;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <new>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -11,6 +12,7 @@
 #include "snapshot/reader.h"
 #include "snapshot/writer.h"
 #include "store/namespace_image.h"
+#include "store/namespace_restore.h"
 
 namespace rkvs::internal {
 namespace {
@@ -30,7 +32,7 @@ SnapshotNamespace describe(const NamespaceImage& image) {
   info.shard_count = image.config.shard_count;
   info.shards_in_use = image.shards_in_use;
   info.lock_timeout_ms = static_cast<uint64_t>(image.config.lock_timeout.count());
-  info.entry_count = image.entries.size();
+  info.entry_count = image.keys;
   info.value_bytes = image.value_bytes;
   info.last_version = image.last_version;
   return info;
@@ -46,21 +48,31 @@ NamespaceConfig config_of(const SnapshotNamespace& info) {
   return config;
 }
 
-Status write_image(SnapshotWriter& writer, NamespaceImage& image) {
-  if (Status status = writer.begin_namespace(describe(image)); !status.ok()) return status;
+Status write_entries(SnapshotWriter& writer, std::span<Entry* const> entries) {
   // Entries are spread over memory in the order of their hashes: ask for each a little ahead.
   constexpr size_t kAhead = 16;
-  for (size_t i = 0; i < image.entries.size(); ++i) {
-    if (i + kAhead < image.entries.size()) {
-      const Entry* ahead = image.entries[i + kAhead].get();
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (i + kAhead < entries.size()) {
+      const Entry* ahead = entries[i + kAhead];
       __builtin_prefetch(ahead);
       __builtin_prefetch(reinterpret_cast<const char*>(ahead) + 64);
     }
-    const Entry& entry = *image.entries[i].get();
+    const Entry& entry = *entries[i];
     if (Status status = writer.add({entry.key(), entry.value(), entry.version(), 0});
         !status.ok()) {
       return status;
     }
+  }
+  return Status();
+}
+
+Status write_image(SnapshotWriter& writer, NamespaceImage& image) {
+  if (Status status = writer.begin_namespace(describe(image)); !status.ok()) return status;
+  for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
+    const auto entries = image.entries(shard);
+    if (!entries.ok()) return entries.status();
+    if (Status status = write_entries(writer, *entries); !status.ok()) return status;
+    image.release(shard);
   }
   return writer.end_namespace();
 }
@@ -108,9 +120,10 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   if (!directory.ok()) return directory.status();
   auto target = AtomicFile::create(**directory, file);
   if (!target.ok()) return target.status();
-  auto images = take_images(namespaces);
-  if (!images.ok()) return images.status();
-  if (images->size() < at_least) {
+  auto cut = Cut::take(namespaces);
+  if (!cut.ok()) return cut.status();
+  auto& images = (*cut)->namespaces();
+  if (images.size() < at_least) {
     return make_error(StatusCode::kNamespaceNotFound, "namespace \"", namespaces.front()->name(),
                       "\" was deleted before it was saved");
   }
@@ -119,12 +132,11 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   header.created_unix_ms = unix_ms();
   header.library_version = version();
   header.max_namespaces = get_config().max_namespaces.value_or(0);
-  header.namespace_count = images->size();
+  header.namespace_count = images.size();
   SnapshotWriter writer(**target);
   if (Status status = writer.begin(header); !status.ok()) return status;
-  for (NamespaceImage& image : *images) {
+  for (NamespaceImage& image : images) {
     if (Status status = write_image(writer, image); !status.ok()) return status;
-    image.entries = std::vector<EntryRef>();
   }
   if (Status status = writer.finish(); !status.ok()) return status;
   return (*target)->commit();

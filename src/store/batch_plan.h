@@ -51,6 +51,21 @@ class BatchPlan {
     }
   }
 
+  // Shard::prepare_write for all items: each may make one entry leave its shard. With the locks
+  // held exclusively. False where there is no memory; throws std::bad_alloc as well.
+  bool prepare_write() const RKVS_NO_THREAD_SAFETY_ANALYSIS {
+    std::vector<uint32_t> leaving;
+    for (size_t i = 0; i < size(); ++i) {
+      if (!shard(i).is_being_saved()) continue;
+      leaving.resize(kMaxShardCount);
+      ++leaving[shards_[i]];
+    }
+    for (uint32_t index = 0; index < leaving.size(); ++index) {
+      if (leaving[index] != 0 && !set_[index].prepare_write(leaving[index])) return false;
+    }
+    return true;
+  }
+
   // Calls `visit(i)` for the items in order. With the locks held.
   template <typename Visit>  // bool(size_t i); ends at the first false
   void for_each(Visit visit) const RKVS_NO_THREAD_SAFETY_ANALYSIS {

@@ -43,6 +43,7 @@ Insertion insert_absent(NamespaceImpl& self, OwnerLock<Access::kWrite>& lock, ui
     }
     shard.make_room(1);
   }
+  if (!shard.prepare_write(0)) return Insertion::kNoMemory;
   if (!self.usage().reserve(1)) return Insertion::kTooManyKeys;
   if (!shard.insert(hash, entry)) {
     self.usage().release(1);
@@ -101,6 +102,7 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
     Shard& shard = lock.shard();
     shard.mutex.assert_held();
     if (Entry** slot = shard.find_slot(hashed)) {
+      if (!shard.prepare_write(1)) return no_memory();
       return std::optional<Value>(Entry::adopt(shard.replace(slot, fresh.take())));
     }
     const Insertion insertion = insert_absent(self, lock, hashed.hash, fresh.get());
@@ -138,6 +140,7 @@ Status Namespace::put(std::string_view key, std::string_view value) {
     }
     if (!fresh) fresh = EntryRef(Entry::construct(block, key, value, 0));
     if (slot != nullptr) {
+      if (!shard.prepare_write(1)) return no_memory();
       const EntryRef old(shard.replace(slot, fresh.take()));
       lock.unlock();
       return Status();
@@ -168,6 +171,7 @@ Result<Value> Namespace::update(std::string_view key, std::string_view value) {
   shard.mutex.assert_held();
   Entry** slot = shard.find_slot(hashed);
   if (slot == nullptr) return StatusCode::kNotFound;
+  if (!shard.prepare_write(1)) return no_memory();
   return Entry::adopt(shard.replace(slot, fresh.take()));
 }
 
@@ -179,6 +183,7 @@ Result<Value> Namespace::consume(std::string_view key) {
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
+  if (!shard.prepare_write(1)) return no_memory();
   Entry* entry = shard.remove(hashed);
   if (entry == nullptr) return StatusCode::kNotFound;
   self.usage().release(1);

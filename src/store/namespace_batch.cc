@@ -195,6 +195,7 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
         });
         if (batch.fails_by_items()) return true;
       }
+      if (!plan.prepare_write()) throw std::bad_alloc();
       uint64_t count = 0;
       plan.for_each([&](size_t i) {
         Shard& shard = plan.shard(i);
@@ -247,7 +248,7 @@ class SetSlice {
             batch_.fails_by_items();
             return true;
           }
-          no_memory = !make_room();
+          no_memory = !make_room() || !plan_.prepare_write();
           if (!no_memory && !missing_.empty()) {
             lock.unlock();
             no_memory = !TableMemory::add_spares(missing_.data(), missing_.size());

@@ -35,6 +35,7 @@ void Resizer::help() {
 }
 
 StatusCode Resizer::resize(uint32_t shard_count) {
+  const bool was_automatic = is_automatic();
   StatusCode code = StatusCode::kOk;
   bool begun = false;
   for (bool done = false; !done;) {
@@ -63,6 +64,8 @@ StatusCode Resizer::resize(uint32_t shard_count) {
     }
     TableMemory::free_dropped();
   }
+  // What was asked for is not in force, so a namespace that grew by itself still does.
+  if (code != StatusCode::kOk) automatic_.store(was_automatic, std::memory_order_relaxed);
   return code;
 }
 
@@ -210,7 +213,10 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
       for (const uint64_t hash : journal) count += bucket_of(hash) == bucket ? 1 : 0;
       spare = target.spare_needed(count);
       if (spare == 0 || TableMemory::has_spare(spare)) {
-        if (!source.prepare_move(target)) return false;
+        if (!source.prepare_write(0) || !target.prepare_write(0) ||
+            !source.share_images(target) || !source.prepare_move(target)) {
+          return false;
+        }
         target.make_room(count);
         target.raise_version(source.last_version());
         for (uint32_t i = offsets_[position]; i < offsets_[position + 1]; ++i) {

@@ -129,6 +129,86 @@ void Shard::move_entries(uint64_t hash, Shard& target) {
   }
 }
 
+void Shard::attach(ShardImage& image, SaveMark& save) {
+  image.save = &save;
+  image.held_version = last_version_;
+  image.pending = true;
+  image.next = images_;
+  images_ = &image;
+}
+
+bool Shard::take_image(ShardImage& image) const {
+  if (!image.pending) return true;
+  try {
+    image.entries.reserve(size());
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  for_each([&](uint64_t, Entry* entry) { image.entries.push_back(entry); });
+  image.pending = false;
+  return true;
+}
+
+bool Shard::prepare_images(size_t leaving) {
+  try {
+    for (ShardImage* image = images_; image != nullptr; image = image->next) {
+      auto& graveyard = image->graveyard;
+      const size_t needed = graveyard.size() + leaving;
+      if (graveyard.capacity() < needed) graveyard.reserve(std::max(needed, 2 * graveyard.size()));
+      if (!take_image(*image)) return false;
+    }
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void Shard::bury(Entry* entry) {
+  for (ShardImage* image = images_; image != nullptr; image = image->next) {
+    if (entry->version() > image->held_version) continue;
+    entry->retain();
+    image->graveyard.push_back(entry);
+  }
+}
+
+bool Shard::is_held(const Entry& entry) const {
+  for (const ShardImage* image = images_; image != nullptr; image = image->next) {
+    if (entry.version() <= image->held_version) return true;
+  }
+  return false;
+}
+
+bool Shard::share_images(Shard& target) const {
+  for (const ShardImage* image = images_; image != nullptr; image = image->next) {
+    if (image->save->finished.load(std::memory_order_acquire)) continue;
+    ShardImage* theirs = target.images_;
+    while (theirs != nullptr && theirs->save != image->save) theirs = theirs->next;
+    if (theirs == nullptr) {
+      theirs = new (std::nothrow) ShardImage;
+      if (theirs == nullptr) return false;
+      theirs->save = image->save;
+      theirs->owned_by_shard = true;
+      theirs->next = target.images_;
+      target.images_ = theirs;
+    }
+    theirs->held_version = std::max(theirs->held_version, image->held_version);
+  }
+  return true;
+}
+
+std::vector<Entry*> Shard::detach(const SaveMark& save) {
+  std::vector<Entry*> graveyard;
+  for (ShardImage** link = &images_; *link != nullptr; link = &(*link)->next) {
+    ShardImage* image = *link;
+    if (image->save != &save) continue;
+    *link = image->next;
+    graveyard.swap(image->graveyard);
+    if (image->owned_by_shard) delete image;
+    break;
+  }
+  return graveyard;
+}
+
 void Shard::swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) {
   std::swap(table_, table);
   std::swap(extra_, extra);

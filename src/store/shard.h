@@ -12,6 +12,7 @@
 #include "base/thread_annotations.h"
 #include "store/entry.h"
 #include "store/entry_table.h"
+#include "store/shard_image.h"
 
 namespace rkvs::internal {
 
@@ -95,6 +96,13 @@ class alignas(64) Shard {
   // memory.
   bool prepare_collisions(size_t count) RKVS_REQUIRES(mutex);
 
+  // To be called before the changes below, with the number of entries that may leave the table:
+  // hands the saves that need it the image of the shard. False where there is no memory.
+  bool prepare_write(size_t leaving) RKVS_REQUIRES(mutex) {
+    return images_ == nullptr || prepare_images(leaving);
+  }
+  bool is_being_saved() const RKVS_REQUIRES(mutex) { return images_ != nullptr; }
+
   // Where find() found the entry, for replace() and overwrite(); nullptr if the key is absent.
   // Valid until the shard changes or is unlocked.
   Entry** find_slot(const HashedKey& key) RKVS_REQUIRES(mutex) {
@@ -127,6 +135,7 @@ class alignas(64) Shard {
   bool overwrite_in_place(Entry** slot, std::string_view value) RKVS_REQUIRES(mutex) {
     Entry* entry = *slot;
     if (entry->value_size != value.size() || !entry->is_sole_reference()) return false;
+    if (images_ != nullptr && is_held(*entry)) return false;
     entry->set_version(++last_version_);
     entry->overwrite_value(value);
     return true;
@@ -154,7 +163,21 @@ class alignas(64) Shard {
     if (last_version_ < version) last_version_ = version;
   }
 
-  // Leaves the shard empty, and its content, with the references, in the arguments.
+  // --- Saving -----------------------------------------------------------------------------------
+
+  // At a cut: from now on the content of this instant is `image`'s.
+  void attach(ShardImage& image, SaveMark& save) RKVS_REQUIRES(mutex);
+  // Fills `image.entries`, if no write had to do it before. False where there is no memory. By the
+  // save alone.
+  bool take_image(ShardImage& image) const RKVS_REQUIRES_SHARED(mutex);
+  // Gives `target`, which will get entries of this shard, a part in the saves that need them. False
+  // where there is no memory.
+  bool share_images(Shard& target) const RKVS_REQUIRES(mutex, target.mutex);
+  // Takes the save's record off, if there is one, and returns its graveyard.
+  std::vector<Entry*> detach(const SaveMark& save) RKVS_REQUIRES(mutex);
+
+  // Leaves the shard empty, and its content, with the references, in the arguments. With no save
+  // on.
   void swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) RKVS_REQUIRES(mutex);
   // Gives back the table of a shard that is empty.
   void drop_empty_table() RKVS_REQUIRES(mutex) {
@@ -168,9 +191,15 @@ class alignas(64) Shard {
     if (extra_ != nullptr && extra_->is_unused()) extra_.reset();
   }
 
-  // Every entry that leaves the table passes through here: the place where entries that a snapshot
-  // still needs will be kept back.
-  Entry* unlink(Entry* entry) { return entry; }
+  // Every entry that leaves the table passes through here, with the table's reference, which is for
+  // the caller: saves that need the entry get one of their own.
+  Entry* unlink(Entry* entry) RKVS_REQUIRES(mutex) {
+    if (images_ != nullptr) [[unlikely]] bury(entry);
+    return entry;
+  }
+  bool prepare_images(size_t leaving) RKVS_REQUIRES(mutex);
+  void bury(Entry* entry) RKVS_REQUIRES(mutex);
+  bool is_held(const Entry& entry) const RKVS_REQUIRES(mutex);
 
   void account_added(const Entry& entry) RKVS_REQUIRES(mutex) {
     value_bytes_ += entry.value_size;
@@ -189,6 +218,8 @@ class alignas(64) Shard {
   uint64_t last_version_ RKVS_GUARDED_BY(mutex) = 0;
   uint64_t value_bytes_ RKVS_GUARDED_BY(mutex) = 0;
   uint64_t entry_memory_ RKVS_GUARDED_BY(mutex) = 0;
+  // One for each save that is on.
+  ShardImage* images_ RKVS_GUARDED_BY(mutex) = nullptr;
 };
 
 static_assert(sizeof(Shard) == 128);

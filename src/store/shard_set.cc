@@ -33,13 +33,16 @@ ShardSet::ShardSet(Shard* shards, const RouteTable* table, uint32_t shard_count,
 }
 
 ShardSet::~ShardSet() {
-  for (uint32_t i = 0; i < constructed_; ++i) shards_[i].~Shard();
+  for (uint32_t i = 0; i < constructed(); ++i) shards_[i].~Shard();
   munmap(shards_, kReservedBytes);
   TableMemory::free_dropped();
 }
 
 void ShardSet::construct_shards(uint32_t count) {
-  for (; constructed_ < count; ++constructed_) new (shards_ + constructed_) Shard;
+  for (uint32_t i = constructed(); i < count; ++i) {
+    new (shards_ + i) Shard;
+    constructed_.store(i + 1, std::memory_order_release);
+  }
 }
 
 void ShardSet::close(StatusCode code) {
@@ -51,7 +54,40 @@ void ShardSet::close(StatusCode code) {
 }
 
 void ShardSet::clear() {
-  for (uint32_t i = 0; i < constructed_; ++i) {
+  {
+    const MutexLock lock(saves_mutex_);
+    clear_when_saved_ = saves_ != 0;
+    if (clear_when_saved_) return;
+  }
+  clear_shards();
+}
+
+void ShardSet::begin_save() {
+  const MutexLock lock(saves_mutex_);
+  ++saves_;
+}
+
+void ShardSet::end_save(SaveMark& save) {
+  save.finished.store(true, std::memory_order_release);
+  for (uint32_t i = 0; i < constructed(); ++i) {
+    std::vector<Entry*> graveyard;
+    {
+      const WriterLock lock(shards_[i].mutex);
+      graveyard = shards_[i].detach(save);
+    }
+    for (Entry* entry : graveyard) entry->release();
+  }
+  bool clear_now = false;
+  {
+    const MutexLock lock(saves_mutex_);
+    clear_now = --saves_ == 0 && clear_when_saved_;
+    if (clear_now) clear_when_saved_ = false;
+  }
+  if (clear_now) clear_shards();
+}
+
+void ShardSet::clear_shards() {
+  for (uint32_t i = 0; i < constructed(); ++i) {
     EntryTable table;
     std::unique_ptr<ShardExtra> extra;
     {

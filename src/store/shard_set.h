@@ -47,16 +47,28 @@ class ShardSet {
   void close(StatusCode code);
   // What guards answer when the set is closed.
   StatusCode closed_code() const { return closed_code_.load(std::memory_order_acquire); }
-  // Frees all entries. After close().
+  // Frees all entries, at once or when the saves that are on have ended. After close().
   void clear();
 
+  // The shards that there are, those of an ended resize included.
+  uint32_t constructed() const { return constructed_.load(std::memory_order_acquire); }
+  // Around each save. end_save() takes the save off all shards.
+  void begin_save();
+  void end_save(SaveMark& save);
+
  private:
+  void clear_shards();
+
   ShardSet(Shard* shards, const RouteTable* table, uint32_t shard_count, const KeyHash& hash);
 
   Shard* const shards_;
   const KeyHash hash_;
   Routing routing_;
-  uint32_t constructed_ = 0;
+  std::atomic<uint32_t> constructed_{0};
+  // Before any shard's lock.
+  Mutex saves_mutex_;
+  uint32_t saves_ RKVS_GUARDED_BY(saves_mutex_) = 0;
+  bool clear_when_saved_ RKVS_GUARDED_BY(saves_mutex_) = false;
   std::atomic<StatusCode> closed_code_{StatusCode::kOk};
 };
 
