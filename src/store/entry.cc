@@ -8,7 +8,7 @@ void retain_entry(Entry* entry) noexcept { entry->retain(); }
 void release_entry(Entry* entry) noexcept { entry->release(); }
 
 Entry* Entry::create(std::string_view key, std::string_view value, int64_t expires_at) noexcept {
-  void* block = Arena::allocate(size_of(key.size(), value.size(), expires_at != 0));
+  void* block = allocate_block(size_of(key.size(), value.size(), expires_at != 0));
   if (block == nullptr) return nullptr;
   return construct(block, key, value, expires_at);
 }

@@ -35,8 +35,12 @@ struct Entry {
   // is no memory. `expires_at`: in milliseconds, 0 = never.
   static Entry* create(std::string_view key, std::string_view value, int64_t expires_at = 0) noexcept;
 
-  // The memory of an entry of these sizes, not filled in: with `construct` the two halves of
-  // create(). Given back with Arena::deallocate(block, size_of(...)).
+  // The two halves of create(): the memory of an entry of size_of() bytes, not filled in, and an
+  // entry in it. Memory that is not used after all goes back with free_block().
+  static void* allocate_block(size_t size) noexcept { return Arena::allocate_packed(size); }
+  static void free_block(void* block, size_t size) noexcept {
+    Arena::deallocate_packed(block, size);
+  }
   static size_t size_of(size_t key_size, size_t value_size, bool has_expiry) noexcept {
     return sizeof(Entry) + (has_expiry ? sizeof(int64_t) : 0) + key_size + value_size;
   }
@@ -66,7 +70,7 @@ struct Entry {
 
   // Bytes asked of the Arena, and what they occupy there.
   size_t size() const { return size_of(key_size(), value_size, has_expiry()); }
-  size_t memory() const { return Arena::block_size(size()); }
+  size_t memory() const { return Arena::packed_block_size(size()); }
 
   void retain() { refs.fetch_add(1, std::memory_order_relaxed); }
   // Gives up one reference; the last one frees the block. A sole owner needs no atomic
@@ -99,10 +103,11 @@ struct Entry {
   const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
   size_t value_offset() const { return (has_expiry() ? sizeof(int64_t) : 0) + key_size(); }
-  void destroy() noexcept { Arena::deallocate(this, size()); }
+  void destroy() noexcept { free_block(this, size()); }
 };
 
 static_assert(sizeof(Entry) == 20);
+static_assert(alignof(Entry) <= 8);  // what packed blocks have
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 
 // Owns one reference to an entry, or none.

@@ -50,8 +50,8 @@ class EntryTable {
   size_t spare_needed(size_t inserts) const {
     return inserts <= budget_ ? 0 : table_bytes(capacity_for(target_size(inserts)));
   }
-  // Cannot fail where the spare is at hand; else throws std::bad_alloc before anything changed only
-  // if the table was empty: so have it at hand.
+  // Cannot fail where the spare is at hand. Else it may throw std::bad_alloc and leave the table
+  // broken: so have it at hand.
   void make_room(size_t inserts) {
     if (inserts <= budget_) return;
     map_.reserve(target_size(inserts));

@@ -9,7 +9,6 @@ namespace rkvs {
 
 using internal::Access;
 using internal::AllLock;
-using internal::Arena;
 using internal::Deadline;
 using internal::Entry;
 using internal::EntryRef;
@@ -119,7 +118,7 @@ Status Namespace::put(std::string_view key, std::string_view value) {
   if (self.check_key(key) != StatusCode::kOk) return self.key_error(key);
   if (self.check_value(value) != StatusCode::kOk) return self.value_error(value);
   const size_t size = Entry::size_of(key.size(), value.size(), false);
-  void* block = Arena::allocate(size);
+  void* block = Entry::allocate_block(size);
   if (block == nullptr) return no_memory();
   const HashedKey hashed = self.shards().hashed(key);
   Deadline deadline = self.deadline();
@@ -127,7 +126,7 @@ Status Namespace::put(std::string_view key, std::string_view value) {
   for (;;) {
     OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
     if (!lock.held()) {
-      if (!fresh) Arena::deallocate(block, size);
+      if (!fresh) Entry::free_block(block, size);
       return self.error(lock.code());
     }
     Shard& shard = lock.shard();
@@ -135,7 +134,7 @@ Status Namespace::put(std::string_view key, std::string_view value) {
     Entry** slot = shard.find_slot(hashed);
     if (slot != nullptr && shard.overwrite_in_place(slot, value)) {
       lock.unlock();
-      if (!fresh) Arena::deallocate(block, size);
+      if (!fresh) Entry::free_block(block, size);
       return Status();
     }
     if (!fresh) fresh = EntryRef(Entry::construct(block, key, value, 0));

@@ -136,8 +136,8 @@ class EntrySet {
 
   // False if it is in already.
   bool add(const Entry* entry) {
-    // Entries are 16-byte blocks or larger: the low bits say nothing.
-    size_t i = (reinterpret_cast<uintptr_t>(entry) >> 4) * 0x9E3779B97F4A7C15U >> 20;
+    // Entries are aligned to 8: the lowest bits say nothing.
+    size_t i = (reinterpret_cast<uintptr_t>(entry) >> 3) * 0x9E3779B97F4A7C15U >> 20;
     for (;; ++i) {
       const Entry*& slot = slots_[i & (slots_.size() - 1)];
       if (slot == entry) return false;

@@ -170,7 +170,7 @@ TEST(SnapshotWriter, KeepsNoViewAfterAdd) {
   }
   ASSERT_TRUE(is_ok(writer.end_namespace()));
   ASSERT_TRUE(is_ok(writer.finish()));
-  EXPECT_EQ(sink.bytes().find('?'), std::string::npos);
+  EXPECT_EQ(sink.bytes().find("????"), std::string::npos);
   EXPECT_EQ(writer.bytes_written(), sink.bytes().size());
   EXPECT_EQ(writer.totals(), (std::vector<SnapshotTotals>{{3, 12, 3000020}}));
 }

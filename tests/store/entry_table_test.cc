@@ -209,16 +209,6 @@ TEST_F(EntryTableTest, LeftOverSpareOfAnotherSizeDoesNotGetInTheWay) {
   }
 }
 
-TEST_F(EntryTableTest, MakeRoomWithoutMemoryLeavesAnEmptyTableWhole) {
-  on_fresh_thread([] {
-    EntryTable table;
-    Arena::fail_nth_allocation_for_testing(1);
-    EXPECT_THROW(table.make_room(100), std::bad_alloc);
-    EXPECT_EQ(table.size(), 0U);
-    ASSERT_TRUE(insert(table, 1, fake(1)));
-  });
-}
-
 using TableMemoryTest = EntryTableTest;
 
 TEST_F(TableMemoryTest, SpareServesOneRequestOfItsSizeOrLess) {

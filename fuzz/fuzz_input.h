@@ -1,0 +1,60 @@
+// What every fuzz target needs: reading an input as decisions, and giving up when something is
+// wrong.
+#ifndef RKVS_FUZZ_FUZZ_INPUT_H_
+#define RKVS_FUZZ_FUZZ_INPUT_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+// Ends the process where `condition` does not hold: that is how a fuzz target fails.
+#define RKVS_FUZZ_CHECK(condition) \
+  ((condition) ? static_cast<void>(0) : ::rkvs::fuzz::fail(#condition, __FILE__, __LINE__))
+
+namespace rkvs::fuzz {
+
+[[noreturn]] inline void fail(const char* condition, const char* file, int line) {
+  std::fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, condition);
+  std::abort();
+}
+
+// Reads an input from its front. What is behind the end reads as zero, so that every input means
+// something and a longer one begins like the shorter one did.
+class FuzzInput {
+ public:
+  FuzzInput(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
+
+  bool empty() const { return at_ == end_; }
+  uint8_t byte() { return empty() ? uint8_t{0} : *at_++; }
+  bool flag() { return (byte() & 1) != 0; }
+  // A number below `n`, which is at most 256.
+  uint32_t below(uint32_t n) { return byte() % n; }
+  template <typename T, size_t kSize>
+  const T& pick(const std::array<T, kSize>& choices) {
+    static_assert(kSize <= 256);
+    return choices[below(kSize)];
+  }
+  uint64_t number() {
+    uint64_t number = 0;
+    for (size_t n = below(9); n > 0; --n) number = number << 8 | byte();
+    return number;
+  }
+  // Up to `n` bytes as they stand in the input.
+  std::string bytes(size_t n) {
+    const size_t left = static_cast<size_t>(end_ - at_);
+    std::string bytes(reinterpret_cast<const char*>(at_), n < left ? n : left);
+    at_ += bytes.size();
+    return bytes;
+  }
+
+ private:
+  const uint8_t* at_;
+  const uint8_t* end_;
+};
+
+}  // namespace rkvs::fuzz
+
+#endif  // RKVS_FUZZ_FUZZ_INPUT_H_
