@@ -41,7 +41,7 @@ std::vector<std::pair<std::string, std::string>> many_items(FuzzInput& input) {
   return items;
 }
 
-void run(FuzzInput& input) {
+void run(FuzzInput& input, bool lists) {
   const auto hash = rkvs::fuzz::hash_of(input);
   CheckedNamespace ns = rkvs::fuzz::make_namespace(rkvs::fuzz::config_of(input), hash);
   int long_batches = 1;
@@ -72,7 +72,8 @@ void run(FuzzInput& input) {
     }
     ns.check_figures();
   }
-  ns.check_keys();
+  ns.check_values();
+  if (lists) ns.check_list();
   ns.check_held();
 }
 
@@ -81,6 +82,6 @@ void run(FuzzInput& input) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const rkvs::fuzz::LeakCheck leak_check;
   FuzzInput input(data, size);
-  run(input);
+  run(input, rkvs::fuzz::is_one_of(16, data, size));
   return 0;
 }

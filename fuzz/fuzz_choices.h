@@ -91,6 +91,13 @@ inline CheckedNamespace make_namespace(const NamespaceConfig& config,
   return {internal::NamespaceImpl::handle(*std::move(created)), config};
 }
 
+// True for one input in `n`: for what is too slow to be done for each, and shall not be done more
+// often because it reaches code that nothing else does.
+inline bool is_one_of(uint64_t n, const uint8_t* data, size_t size) {
+  const internal::KeyHash hash(1);
+  return hash({reinterpret_cast<const char*>(data), size}).hash % n == 0;
+}
+
 // Sees at its end that everything that was allocated since its beginning was given back.
 class LeakCheck {
  public:

@@ -171,7 +171,7 @@ class ManagerRun {
       step();
       check();
     }
-    for (auto& [name, ns] : namespaces_) ns.check_keys();
+    for (auto& [name, ns] : namespaces_) ns.check_values();
     manager_.reset();
     for (auto& [name, ns] : namespaces_) ns.close(StatusCode::kClosed);
     for (auto& [name, ns] : namespaces_) use(ns);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kMostOperations = 200;
 
-void run(rkvs::fuzz::FuzzInput& input) {
+void run(rkvs::fuzz::FuzzInput& input, bool lists) {
   using rkvs::fuzz::key_of;
   using rkvs::fuzz::value_of;
   const auto hash = rkvs::fuzz::hash_of(input);
@@ -34,7 +34,8 @@ void run(rkvs::fuzz::FuzzInput& input) {
     }
     ns.check_figures();
   }
-  ns.check_keys();
+  ns.check_values();
+  if (lists) ns.check_list();
   ns.check_held();
 }
 
@@ -43,6 +44,6 @@ void run(rkvs::fuzz::FuzzInput& input) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const rkvs::fuzz::LeakCheck leak_check;
   rkvs::fuzz::FuzzInput input(data, size);
-  run(input);
+  run(input, rkvs::fuzz::is_one_of(16, data, size));
   return 0;
 }

@@ -51,10 +51,14 @@ class StorageManager {
 
   // Makes the manager ready, empty. A second call, of either form, is Ok and changes nothing.
   Status initialize();
-  // Makes the manager ready with what `file` holds, or empty when there is no such file. On any
-  // error the manager stays uninitialised and the file untouched. NoPersistence, InvalidName,
-  // SnapshotCorrupt, SnapshotVersion, Io, TooManyNamespaces, NoMemory.
+  // Makes the manager ready with what `file` holds, or empty when there is no such file. When the
+  // file is damaged, the newest older generation of it that is whole is loaded instead (see
+  // load_report(); the log says so too); when there is none, it is SnapshotCorrupt. On any error the
+  // manager stays uninitialised, and files are never changed. NoPersistence, InvalidName,
+  // SnapshotVersion, Io, TooManyNamespaces, NoMemory.
   Status initialize(std::string_view file);
+  // What initialize() found. Works before initialize(), and is empty then.
+  LoadReport load_report() const;
   // Works before initialize().
   bool is_initialized() const noexcept;
   // Works before initialize().
@@ -91,10 +95,10 @@ class StorageManager {
   Result<uint64_t> total_key_count() const;
 
   // --- Snapshots -------------------------------------------------------------------------------
-  // A save is one instant of all it holds. It is Ok only when the file is complete, synced and
-  // under its name; whatever fails, the file that was there before is still there whole. Saves to
-  // one name may overlap: the last to finish wins whole. All: NoPersistence, InvalidName, Io,
-  // NoMemory, Timeout.
+  // A save is one instant of all it holds, and writers go on. It is Ok only when the file is
+  // complete, synced and under its name; whatever fails, the file that was there before is still
+  // there whole. The two files before it stay as FILE.1 and FILE.2. Saves to one name may overlap:
+  // the last to finish wins whole. All: NoPersistence, InvalidName, Io, NoMemory, Timeout.
 
   Status save_all(std::string_view file);
   // NamespaceNotFound.

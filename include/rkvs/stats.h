@@ -1,10 +1,13 @@
-// Figures about namespaces, returned by value.
+// Figures about namespaces and loads, returned by value.
 #ifndef RKVS_STATS_H_
 #define RKVS_STATS_H_
+
+#include <rkvs/status.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace rkvs {
 
@@ -20,6 +23,23 @@ struct NamespaceStats {
   uint32_t shard_count = 0;
 
   friend bool operator==(const NamespaceStats&, const NamespaceStats&) = default;
+};
+
+// What initialize(file) found.
+struct LoadReport {
+  // A file that was there and could not be used, and why.
+  struct Skipped {
+    std::string file;
+    Status reason;
+  };
+
+  // The file that was loaded: the one asked for, or an older generation of it. Empty when there was
+  // none and the manager started empty.
+  std::string file;
+  uint64_t namespaces = 0;
+  uint64_t keys = 0;
+  // Newest first.
+  std::vector<Skipped> skipped;
 };
 
 }  // namespace rkvs

@@ -107,11 +107,13 @@ inline void* allocate_block(size_t bytes) {
   if (g_calls_until_failure.load(std::memory_order_relaxed) > 0) [[unlikely]] {
     if (is_call_to_fail()) return nullptr;
   }
-  if (bytes > kMaxSmall) [[unlikely]] return allocate_without_class(bytes);
+  if (bytes > kMaxSmall) [[unlikely]]
+    return allocate_without_class(bytes);
   const size_t size_class = class_of<fit>(bytes);
   Bin& bin = t_bins[size_class];
   const uint32_t count = bin.count.load(std::memory_order_relaxed);
-  if (count == 0) [[unlikely]] return allocate_after_refill(size_class, bytes);
+  if (count == 0) [[unlikely]]
+    return allocate_after_refill(size_class, bytes);
   void* block = bin.blocks[count - 1];
   bin.count.store(count - 1, std::memory_order_relaxed);
   unpoison(block, bytes);
@@ -122,11 +124,13 @@ template <Fit fit>
 inline void deallocate_block(void* block, size_t bytes) {
   if (block == nullptr) return;
   if constexpr (kPoisons) poison(block, size_of_block<fit>(bytes));
-  if (bytes > kMaxSmall) [[unlikely]] return deallocate_without_class(block, bytes);
+  if (bytes > kMaxSmall) [[unlikely]]
+    return deallocate_without_class(block, bytes);
   const size_t size_class = class_of<fit>(bytes);
   Bin& bin = t_bins[size_class];
   const uint32_t count = bin.count.load(std::memory_order_relaxed);
-  if (count >= bin.limit) [[unlikely]] return deallocate_after_drain(size_class, block);
+  if (count >= bin.limit) [[unlikely]]
+    return deallocate_after_drain(size_class, block);
   bin.blocks[count] = block;
   bin.count.store(count + 1, std::memory_order_relaxed);
 }
@@ -151,7 +155,7 @@ void after_fork_in_child() {
 
 // A library that is loaded before its host forks is the only case that matters, so registering
 // while the library is loaded is early enough.
-[[maybe_unused]] const int g_fork_handlers =
+[[maybe_unused]] const int kForkHandlers =
     ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
 
 }  // namespace
@@ -164,9 +168,7 @@ void Arena::deallocate(void* block, size_t bytes) noexcept {
 
 size_t Arena::block_size(size_t bytes) noexcept { return size_of_block<Fit::kAligned>(bytes); }
 
-void* Arena::allocate_packed(size_t bytes) noexcept {
-  return allocate_block<Fit::kPacked>(bytes);
-}
+void* Arena::allocate_packed(size_t bytes) noexcept { return allocate_block<Fit::kPacked>(bytes); }
 
 void Arena::deallocate_packed(void* block, size_t bytes) noexcept {
   deallocate_block<Fit::kPacked>(block, bytes);
@@ -185,12 +187,12 @@ Arena::Stats Arena::stats() noexcept {
   const PageHeap::Figures heap = g_page_heap.figures();
   const size_t large_bytes = g_large_bytes.load(std::memory_order_relaxed);
   // While other threads trade blocks, the cached ones may seem to be more than the taken ones.
-  stats.bytes_in_use -= caches.bytes_cached < stats.bytes_in_use ? caches.bytes_cached
-                                                                 : stats.bytes_in_use;
+  stats.bytes_in_use -=
+      caches.bytes_cached < stats.bytes_in_use ? caches.bytes_cached : stats.bytes_in_use;
   stats.bytes_in_use += heap.block_pages * kPageSize + large_bytes;
   stats.bytes_cached = caches.bytes_cached;
-  stats.bytes_reserved = heap.regions * kRegionSize + large_bytes + caches.bytes_reserved +
-                         heap.described_bytes;
+  stats.bytes_reserved =
+      heap.regions * kRegionSize + large_bytes + caches.bytes_reserved + heap.described_bytes;
   stats.regions = heap.regions;
   stats.reserve_regions = heap.reserve_regions;
   stats.late_regions = heap.late_regions;

@@ -31,14 +31,14 @@ class Arena {
   // All figures are in bytes unless named otherwise. Exact while no other thread uses the arena;
   // otherwise each figure is one that was true a moment ago.
   struct Stats {
-    size_t bytes_in_use = 0;    // sum of block_size() over all live blocks
-    size_t bytes_reserved = 0;  // address space mapped from the system, for blocks and caches
-    size_t bytes_cached = 0;    // free blocks in the caches of threads
-    size_t regions = 0;         // number of 2 MiB regions, the reserve included
-    size_t reserve_regions = 0; // number of empty regions that wait for use
-    size_t late_regions = 0;    // number of regions that were needed before the reserve had one
-    size_t large_blocks = 0;    // number of live blocks with a mapping of their own
-    size_t thread_caches = 0;   // number of threads that hold a cache
+    size_t bytes_in_use = 0;     // sum of block_size() over all live blocks
+    size_t bytes_reserved = 0;   // address space mapped from the system, for blocks and caches
+    size_t bytes_cached = 0;     // free blocks in the caches of threads
+    size_t regions = 0;          // number of 2 MiB regions, the reserve included
+    size_t reserve_regions = 0;  // number of empty regions that wait for use
+    size_t late_regions = 0;     // number of regions that were needed before the reserve had one
+    size_t large_blocks = 0;     // number of live blocks with a mapping of their own
+    size_t thread_caches = 0;    // number of threads that hold a cache
   };
 
   // Returns a block of at least `bytes` bytes, aligned to 16; nullptr when the system has no

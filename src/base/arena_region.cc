@@ -9,8 +9,7 @@ namespace rkvs::internal::arena {
 namespace {
 
 char* map(size_t bytes) {
-  void* memory =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
 }
 
@@ -93,7 +92,7 @@ bool RegionMap::set(const void* address, Region* region) {
   if (number / kPerTable >= kTables) return false;
   Region**& table = tables_[number / kPerTable];
   if (table == nullptr) {
-    table = static_cast<Region**>(map_memory(kPerTable * sizeof(Region*)));
+    table = static_cast<Region**>(map_memory(kTableSize));
     if (table == nullptr) return false;
     ++table_count_;
   }

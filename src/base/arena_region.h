@@ -44,9 +44,9 @@ static_assert(sizeof(Span) == 128);
 // the processor's cache.
 struct alignas(64) Region {
   char* memory;
-  Region* next;         // in a list of empty regions, or of unused descriptions
+  Region* next;  // in a list of empty regions, or of unused descriptions
   uint32_t used_pages;
-  bool huge;            // advised to be one huge page
+  bool huge;  // advised to be one huge page
   // The run that covers a page. Kept for all pages of carved runs, for the first and the last page
   // of other runs.
   Span* spans[kRegionPages];
@@ -78,9 +78,7 @@ class RegionMap {
     const uintptr_t number = reinterpret_cast<uintptr_t>(address) >> kRegionBits;
     return tables_[number / kPerTable][number % kPerTable];
   }
-  Span* find_span(const void* address) const {
-    return find(address)->spans[page_of(address)];
-  }
+  Span* find_span(const void* address) const { return find(address)->spans[page_of(address)]; }
   const void* place_of(const void* address) const {
     return &find(address)->spans[page_of(address)];
   }
@@ -88,12 +86,13 @@ class RegionMap {
   // False when there is no memory for a table, or when the address is beyond what is covered.
   bool set(const void* address, Region* region);
 
-  size_t bytes_mapped() const { return table_count_ * kPerTable * sizeof(Region*); }
+  size_t bytes_mapped() const { return table_count_ * kTableSize; }
 
  private:
   // No system hands out higher addresses unasked.
   static constexpr size_t kAddressBits = 48;
   static constexpr size_t kPerTable = size_t{1} << 14;
+  static constexpr size_t kTableSize = kPerTable * sizeof(void*);
   static constexpr size_t kTables = (size_t{1} << (kAddressBits - kRegionBits)) / kPerTable;
 
   static size_t page_of(const void* address) {

@@ -42,7 +42,8 @@ enum class Fit { kPacked, kAligned };
 // The class of a size of at most kMaxSmall bytes; 0 bytes are served as 1.
 template <Fit fit>
 constexpr size_t class_of(size_t bytes) {
-  if (bytes > kMaxLinear) [[unlikely]] return geometric_class(bytes);
+  if (bytes > kMaxLinear) [[unlikely]]
+    return geometric_class(bytes);
   const size_t size_class = (bytes - (bytes != 0 ? 1 : 0)) / kGranule;
   static_assert(kAlignment == 2 * kGranule);  // so that each second class is aligned
   return fit == Fit::kPacked ? size_class : size_class | 1;

@@ -11,21 +11,26 @@
 
 namespace rkvs::internal {
 
-// A Status whose message is the parts, texts and integers, one behind the other. Without memory for
-// the message it is the code alone.
+// The parts, texts and integers, one behind the other.
+template <typename... Parts>
+std::string concat(const Parts&... parts) {
+  std::string text;
+  const auto append = [&text](const auto& part) {
+    if constexpr (std::is_integral_v<std::remove_cvref_t<decltype(part)>>) {
+      text += std::to_string(part);
+    } else {
+      text += std::string_view(part);
+    }
+  };
+  (append(parts), ...);
+  return text;
+}
+
+// A Status with such a message; without memory for it, with the code alone.
 template <typename... Parts>
 Status make_error(StatusCode code, const Parts&... parts) noexcept {
   try {
-    std::string message;
-    const auto append = [&message](const auto& part) {
-      if constexpr (std::is_integral_v<std::remove_cvref_t<decltype(part)>>) {
-        message += std::to_string(part);
-      } else {
-        message += std::string_view(part);
-      }
-    };
-    (append(parts), ...);
-    return Status(code, std::move(message));
+    return Status(code, concat(parts...));
   } catch (const std::bad_alloc&) {
     return Status(code);
   }

@@ -33,6 +33,9 @@ Status StorageManager::initialize() { return impl_ ? impl_->initialize(std::null
 Status StorageManager::initialize(std::string_view file) {
   return impl_ ? impl_->initialize(file) : closed();
 }
+LoadReport StorageManager::load_report() const {
+  return impl_ ? impl_->load_report() : LoadReport();
+}
 bool StorageManager::is_initialized() const noexcept { return impl_ && impl_->is_initialized(); }
 bool StorageManager::has_persistence() const noexcept { return impl_ && impl_->has_persistence(); }
 

@@ -23,13 +23,34 @@ Status ManagerImpl::check_initialized() const {
 }
 
 Status ManagerImpl::initialize(std::optional<std::string_view> file) {
-  const MutexLock once(initialize_mutex_);
-  if (is_initialized()) return Status();
+  {
+    const MutexLock once(initialize_mutex_);
+    if (is_initialized()) return Status();
+    if (Status status = initialize_once(file); !status.ok()) return status;
+  }
+  log_load_report();
+  return Status();
+}
+
+void ManagerImpl::log_load_report() const noexcept try {
+  const LoadReport report = load_report();
+  for (const auto& skipped : report.skipped) {
+    log(LogLevel::kWarning, "skipped \"", skipped.file, "\": ", skipped.reason.message());
+  }
+  if (!report.skipped.empty()) {
+    log(LogLevel::kWarning, "loaded the older generation \"", report.file, "\"");
+  }
+} catch (const std::bad_alloc&) {
+  // The report itself is there, for whoever asks later.
+}
+
+Status ManagerImpl::initialize_once(std::optional<std::string_view> file) try {
   Loaded loaded;
+  LoadReport report;
   if (file.has_value()) {
-    auto read = read_file(*file, Selection());
-    if (!read.ok() && read.code() != StatusCode::kSnapshotNotFound) return read.status();
-    if (read.ok()) loaded = *std::move(read);
+    auto read = read_newest(*file, report);
+    if (!read.ok()) return read.status();
+    loaded = *std::move(read);
   }
   StorageConfig config = options_.config;
   if (!config.max_namespaces.has_value()) {
@@ -40,17 +61,29 @@ Status ManagerImpl::initialize(std::optional<std::string_view> file) {
                       loaded.namespaces.size(), " namespaces; max_namespaces is ",
                       *config.max_namespaces);
   }
-  try {
-    NamespaceMap namespaces;
-    for (auto& impl : loaded.namespaces) namespaces.emplace(impl->name(), impl);
+  NamespaceMap namespaces;
+  for (auto& impl : loaded.namespaces) {
+    const auto stats = impl->stats();
+    if (!stats.ok()) return stats.status();
+    report.keys += stats->key_count;
+    namespaces.emplace(impl->name(), impl);
+  }
+  report.namespaces = namespaces.size();
+  {
     const WriterLock lock(mutex_);
     namespaces_.swap(namespaces);
     config_ = config;
-  } catch (const std::bad_alloc&) {
-    return StatusCode::kNoMemory;
+    load_report_ = std::move(report);
   }
   initialized_.store(true, std::memory_order_release);
   return Status();
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+LoadReport ManagerImpl::load_report() const {
+  const ReaderLock lock(mutex_);
+  return load_report_;
 }
 
 Status ManagerImpl::check_room(std::string_view name) const {

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/key_hash.h"
 #include "base/mutex.h"
@@ -48,6 +49,7 @@ class ManagerImpl {
   bool has_persistence() const { return !options_.directory.empty(); }
   // `file`: empty for none.
   Status initialize(std::optional<std::string_view> file);
+  LoadReport load_report() const;
 
   Result<NamespacePtr> create(std::string_view name, const NamespaceConfig& config);
   Result<NamespacePtr> find(std::string_view name) const;
@@ -91,6 +93,22 @@ class ManagerImpl {
     bool single = false;  // InvalidArgument for a file that holds none or several
   };
   Result<Loaded> read_file(std::string_view file, const Selection& selection);
+  // All of `file`, or of the newest of its generations that is whole; `report` says which, and which
+  // were not. Empty if there is no such file.
+  Result<Loaded> read_newest(std::string_view file, LoadReport& report);
+  Status initialize_once(std::optional<std::string_view> file) RKVS_REQUIRES(initialize_mutex_);
+  void log_load_report() const noexcept;
+
+  // Tells the log hook, if there is one. Not while a lock is held.
+  template <typename... Parts>
+  void log(LogLevel level, const Parts&... parts) const noexcept {
+    if (!options_.log) return;
+    try {
+      options_.log(level, concat(parts...));
+    } catch (...) {
+      // No memory for the text, or a hook that throws against its contract: nobody left to tell.
+    }
+  }
 
   StorageOptions options_;
   FileSystem& fs_;
@@ -104,6 +122,7 @@ class ManagerImpl {
   mutable SharedMutex mutex_;
   NamespaceMap namespaces_ RKVS_GUARDED_BY(mutex_);
   StorageConfig config_ RKVS_GUARDED_BY(mutex_);
+  LoadReport load_report_ RKVS_GUARDED_BY(mutex_);
 
   // Opened when first needed.
   Mutex directory_mutex_;

@@ -138,6 +138,8 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   for (NamespaceImage& image : images) {
     if (Status status = write_image(writer, image); !status.ok()) return status;
   }
+  // Writers need not keep anything back while the disk is waited for.
+  cut->reset();
   if (Status status = writer.finish(); !status.ok()) return status;
   return (*target)->commit();
 } catch (const std::bad_alloc&) {
@@ -205,6 +207,29 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
   }
 } catch (const std::bad_alloc&) {
   return StatusCode::kNoMemory;
+}
+
+Result<ManagerImpl::Loaded> ManagerImpl::read_newest(std::string_view file,
+                                                     LoadReport& report) {
+  Status newest;
+  for (uint32_t age = 0; age < kDefaultGenerations; ++age) {
+    std::string name = generation_name(file, age);
+    auto read = read_file(name, Selection());
+    if (read.ok()) {
+      report.file = std::move(name);
+      return read;
+    }
+    if (read.code() == StatusCode::kSnapshotNotFound) {
+      // No file at all is an empty start; a gap among the older ones is nothing.
+      if (age == 0) return Loaded();
+      continue;
+    }
+    // What is not damage, such as a file that may not be read, is no reason to go back in time.
+    if (read.code() != StatusCode::kSnapshotCorrupt) return read.status();
+    if (age == 0) newest = read.status();
+    report.skipped.push_back({std::move(name), read.status()});
+  }
+  return newest;
 }
 
 Result<std::string> ManagerImpl::load(std::string_view file,

@@ -32,6 +32,12 @@ bool are_disjoint(std::array<std::string_view, N> columns) {
   return true;
 }
 
+// The Verifier looks at the alignment of a vector's length alone.
+template <typename T>
+bool is_aligned(const flatbuffers::Vector<T>* vector) {
+  return vector == nullptr || reinterpret_cast<uintptr_t>(vector->Data()) % kPayloadAlignment == 0;
+}
+
 template <typename T>
 std::string_view bytes_of(const flatbuffers::Vector<T>* vector) {
   if (vector == nullptr) return {};
@@ -150,7 +156,7 @@ Status SnapshotReader::read_frame(SnapshotChunk& into) {
     return corrupt("sequence number ", frame_.sequence);
   }
   const uint64_t length = frame_.payload_length;
-  if (length % kPayloadAlignment != 0 || length > payload_limit(frame_.kind) ||
+  if (length == 0 || length % kPayloadAlignment != 0 || length > payload_limit(frame_.kind) ||
       length > left - sizeof(FrameHeader)) {
     return corrupt("payload length ", length, "; the limit is ",
                    std::min(payload_limit(frame_.kind), left - sizeof(FrameHeader)));
@@ -247,6 +253,7 @@ Status SnapshotReader::take_chunk(SnapshotChunk& chunk) {
       (expiries != nullptr && expiries->size() != size)) {
     return corrupt("columns of different lengths");
   }
+  if (!is_aligned(versions) || !is_aligned(expiries)) return corrupt("a column out of alignment");
   if (!are_disjoint(std::array{bytes_of(body->key_ends()), bytes_of(body->value_ends()),
                                bytes_of(body->keys()), bytes_of(body->values()), bytes_of(versions),
                                bytes_of(expiries)})) {
@@ -296,6 +303,7 @@ Status SnapshotReader::take_footer(const SnapshotChunk& payload) {
   if (totals_.size() != header_.namespace_count || footer->namespaces()->size() != totals_.size()) {
     return corrupt("another number of namespaces than header and footer say");
   }
+  if (!is_aligned(footer->namespaces())) return corrupt("totals out of alignment");
   for (size_t i = 0; i < totals_.size(); ++i) {
     const fb::NamespaceTotals* said = footer->namespaces()->Get(static_cast<uint32_t>(i));
     if (totals_[i] != SnapshotTotals{said->entries(), said->key_bytes(), said->value_bytes()}) {

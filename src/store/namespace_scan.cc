@@ -34,6 +34,7 @@ class BucketWalk {
     while (next_ < kBucketCount && seen(next_)) ++next_;
     if (next_ == kBucketCount) return false;
     for (;;) {
+      list_buckets();
       const uint32_t index = set_.routing().shard_of(next_);
       if (index == Routing::kNoShard) {
         code = set_.closed_code();
@@ -69,14 +70,46 @@ class BucketWalk {
       entry->retain();
       entries.emplace_back(entry);
     });
-    for (uint32_t bucket = next_; bucket < kBucketCount; ++bucket) {
-      if (set_.routing().owns(index, bucket)) seen_[bucket / 64] |= uint64_t{1} << (bucket % 64);
+    if (set_.routing().generation() == listed_) {
+      for (uint32_t i = begin_[index]; i < begin_[index + 1]; ++i) mark_seen(by_shard_[i]);
+      return;
     }
+    for (uint32_t bucket = next_; bucket < kBucketCount; ++bucket) {
+      if (set_.routing().owns(index, bucket)) mark_seen(bucket);
+    }
+  }
+  void mark_seen(uint32_t bucket) { seen_[bucket / 64] |= uint64_t{1} << (bucket % 64); }
+
+  // Lists the buckets of each shard while no resize is on, with no lock held: to ask for each
+  // bucket whether a shard owns it takes as long as everything else for thousands of keys.
+  void list_buckets() {
+    const Routing& routing = set_.routing();
+    const uint64_t generation = routing.generation();
+    if (!Routing::is_settled(generation) || generation == listed_) return;
+    const internal::RouteTable& table = *routing.table();
+    if (routing.generation() != generation) return;
+    listed_ = kNotListed;
+    begin_.assign(kMaxShardCount + 1, 0);
+    by_shard_.resize(kBucketCount);
+    for (const uint16_t shard : table) ++begin_[shard + 1U];
+    for (uint32_t i = 0; i < kMaxShardCount; ++i) begin_[i + 1] += begin_[i];
+    std::vector<uint32_t> cursor(begin_.begin(), begin_.end() - 1);
+    for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
+      by_shard_[cursor[table[bucket]]++] = static_cast<uint16_t>(bucket);
+    }
+    listed_ = generation;
   }
 
   ShardSet& set_;
   uint32_t next_ = 0;
   std::array<uint64_t, kBucketCount / 64> seen_{};
+
+  // The buckets by the shard that holds them, and where in by_shard_ those of each shard begin, as
+  // of the settled generation `listed_`.
+  static constexpr uint64_t kNotListed = ~uint64_t{0};  // never that of a settled routing
+  uint64_t listed_ = kNotListed;
+  std::vector<uint32_t> begin_;
+  std::vector<uint16_t> by_shard_;
 };
 
 }  // namespace

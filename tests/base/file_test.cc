@@ -351,6 +351,31 @@ TEST(AtomicFileTest, WritesEverySizeOfPiece) {
   EXPECT_TRUE(scratch.read(kName) == expected);
 }
 
+TEST(AtomicFileTest, D2_SyncsTheFileBeforeAndTheDirectoryAfterTheRename) {
+  const ScratchDirectory scratch;
+  FaultyFileSystem fs;
+  const Directory directory = open(scratch, fs);
+  for (int i = 0; i < 5; ++i) {
+    const size_t before = fs.calls().size();
+    ASSERT_TRUE(is_ok(save(directory, "x")));
+    auto calls = fs.calls();
+    calls.erase(calls.begin(), calls.begin() + static_cast<long>(before));
+    std::string order;
+    for (const std::string& call : calls) {
+      if (call == "write" || call == "sync" || call == "rename" || call == "link" ||
+          call == "unlink") {
+        order += call + " ";
+      }
+    }
+    std::string moves;
+    if (i == 2) moves = "rename ";         // 1 to 2
+    if (i >= 3) moves = "rename rename ";  // 2 to 3, 1 to 2
+    if (i >= 1) moves += "link ";
+    const std::string surplus = i == 0 ? "unlink " : i < 3 ? "unlink " : "unlink unlink ";
+    EXPECT_EQ(order, "write sync " + moves + "rename sync " + surplus) << i;
+  }
+}
+
 TEST(AtomicFileTest, LongestNameHasRoomForEverySuffix) {
   const ScratchDirectory scratch;
   const Directory directory = open(scratch);

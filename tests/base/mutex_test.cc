@@ -651,6 +651,7 @@ void expect_turn_after_fruitless_sleep(bool shared) {
       futex_wake(Peer::word(mutex), 1, kEveryone);
       return shared ? Peer::reader_reserved(mutex) : Peer::writer_reserved(mutex);
     }));
+    std::this_thread::sleep_for(1ms);  // Back to sleep: it must not win because it is awake.
     mutex.unlock();
     Deadline deadline(kLong);
     const auto start = Clock::now();

@@ -28,7 +28,7 @@ using internal::Arena;
 using internal::NamespaceImpl;
 
 constexpr uint64_t kMaxKeys = 1000;
-constexpr int kKeys = 100;
+constexpr int kKeys = 60;
 
 // Longer than what strings hold without an allocation.
 std::string long_name(std::string_view name) {
@@ -366,20 +366,21 @@ const Operation kOperations[] = {
 INSTANTIATE_TEST_SUITE_P(All, AllocationFailure, ::testing::ValuesIn(kOperations),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// The one operation that cannot be tried again on the same manager once it has succeeded.
-TEST(AllocationFailureOfInitialize, LeavesTheManagerUninitialised) {
-  directory();
+// The one operation that cannot be tried again on the same manager once it has succeeded. `keys`:
+// how many the file, or the generation of it that is whole, holds.
+void sweep_initialize(const std::string& file, const std::string& whole, uint64_t keys) {
+  StorageOptions options{.directory = directory().path(), .log = [](LogLevel, std::string_view) {}};
   for (const bool for_good : {false, true}) {
     bool done = false;
-    for (int64_t n = 1; !done && !HasFailure(); ++n) {
+    for (int64_t n = 1; !done && !::testing::Test::HasFailure(); ++n) {
       SCOPED_TRACE("allocation " + std::to_string(n));
       expect_no_leak([&] {
-        StorageManager manager = manager_in(directory());
+        StorageManager manager(options);
         StatusCode code = StatusCode::kInternal;
         fail_allocations_of_this_thread(n, for_good);
         bool threw = false;
         try {
-          code = manager.initialize(args().file).code();
+          code = manager.initialize(file).code();
         } catch (...) {
           threw = true;
         }
@@ -390,13 +391,34 @@ TEST(AllocationFailureOfInitialize, LeavesTheManagerUninitialised) {
         if (!manager.is_initialized()) {
           EXPECT_EQ(status_code_name(code), "NoMemory");
           EXPECT_TRUE(failed);
-          EXPECT_OK(manager.initialize(args().file));
+          EXPECT_OK(manager.initialize(file));
         }
-        EXPECT_EQ(*manager.total_key_count(), static_cast<uint64_t>(kKeys));
+        EXPECT_EQ(*manager.total_key_count(), keys);
+        EXPECT_EQ(manager.load_report().file, whole);
       });
       ASSERT_LT(n, 20'000);
     }
   }
+}
+
+TEST(AllocationFailureOfInitialize, LeavesTheManagerUninitialised) {
+  directory();
+  sweep_initialize(args().file, args().file, kKeys);
+}
+
+// Want of memory is not damage, and no reason to go back to an older file.
+TEST(AllocationFailureOfInitialize, LoadsNoOlderGenerationThanItMust) {
+  const std::string file = long_name("generations");
+  StorageManager manager = manager_in(directory());
+  ASSERT_OK(manager.initialize());
+  Namespace ns = *manager.create_namespace(long_name("ns"));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK(ns.put(key(i), "v"));
+    ASSERT_OK(manager.save_all(file));
+  }
+  sweep_initialize(file, file, 3);
+  write_file(directory() / file, "damaged");
+  sweep_initialize(file, file + ".1", 2);
 }
 
 }  // namespace

@@ -77,10 +77,10 @@ TEST(SaveUnderLoad, D7_ASnapshotIsOneInstantOfEveryBatch) {
     for (int s = 0; s < kSerials; ++s) ASSERT_OK(bank.put(serial(w, s), "0"));
   }
 
-  Threads threads;
-  std::atomic<bool> stop{false};
-  const StopAtExit stop_at_exit(stop);
   std::atomic<uint64_t> batches{0};
+  std::atomic<bool> stop{false};
+  Threads threads;
+  const StopAtExit stop_at_exit(stop);
   threads.start(kWriters, [&](int w) {
     std::mt19937 random(static_cast<unsigned>(w));
     std::vector<int> money(kAccounts, kMoney);
@@ -140,10 +140,10 @@ TEST(SaveUnderLoad, D8_ASnapshotIsOneInstantOfAllNamespaces) {
     ASSERT_OK(second.put("n", "0"));
     pairs.emplace_back(first, second);
   }
-  Threads threads;
-  std::atomic<bool> stop{false};
-  const StopAtExit stop_at_exit(stop);
   std::atomic<uint64_t> rounds{0};
+  std::atomic<bool> stop{false};
+  Threads threads;
+  const StopAtExit stop_at_exit(stop);
   threads.start(2, [&](int t) {
     for (int n = 1; !stop.load(); ++n) {
       for (size_t p = static_cast<size_t>(t); p < kPairs; p += 2) {
@@ -172,8 +172,8 @@ TEST(SaveUnderLoad, NamespacesComeGoAndGrowDuringSaves) {
   const TempDir directory;
   StorageManager manager = ready(directory);
   ASSERT_OK(manager.create_namespace("stays")->put("k", "v"));
-  Threads threads;
   std::atomic<bool> stop{false};
+  Threads threads;
   const StopAtExit stop_at_exit(stop);
   threads.start(2, [&](int t) {
     for (int i = 0; !stop.load(); ++i) {

@@ -341,6 +341,46 @@ TEST(SnapshotReader, ForgedLengthsAreRefusedBeforeMemoryIsTaken) {
   }
 }
 
+// Tells how much it was asked for at once.
+class CountingSource : public MemorySource {
+ public:
+  CountingSource(std::string bytes, size_t* largest)
+      : MemorySource(std::move(bytes)), largest_(largest) {}
+  Result<size_t> read_at(uint64_t offset, char* to, size_t size) const override {
+    *largest_ = std::max(*largest_, size);
+    return MemorySource::read_at(offset, to, size);
+  }
+
+ private:
+  size_t* const largest_;
+};
+
+TEST(SnapshotReader, NeverReadsMoreThanTheFileHas) {
+  for (const uint64_t length : {uint64_t{4096}, uint64_t{1} << 20, uint64_t{1} << 30}) {
+    Forgery forgery = forgery_of({chunk_payload()});
+    (void)forgery.sealed();
+    forgery.frames[2].header.payload_length = length;
+    const std::string bytes = forgery.checksummed();
+    size_t largest = 0;
+    const auto model = read_model(std::make_unique<CountingSource>(bytes, &largest));
+    EXPECT_EQ(model.code(), StatusCode::kSnapshotCorrupt);
+    EXPECT_LT(largest, bytes.size());
+  }
+}
+
+TEST(SnapshotReader, SequenceNumbersMustBeConsecutive) {
+  for (size_t i = 0; i < 3; ++i) {
+    for (const uint32_t sequence : {0U, 1U, 2U, 3U, UINT32_MAX}) {
+      Forgery forgery = forgery_of({chunk_payload()});
+      (void)forgery.sealed();
+      for (auto& frame : forgery.frames) frame.keep_header = true;
+      forgery.frames[i].header.sequence = sequence;
+      EXPECT_EQ(code_of(forgery.with_footer({{2, 2, 6}})),
+                sequence == i ? StatusCode::kOk : StatusCode::kSnapshotCorrupt);
+    }
+  }
+}
+
 TEST(SnapshotReader, FramesAreHeldToTheLimitOfTheirKind) {
   // A file that could hold them: what is refused is the length, not the end of the file.
   const std::string filler(100000, '\0');
@@ -431,7 +471,6 @@ TEST(SnapshotReader, ColumnsMustFitEachOther) {
        [](ChunkFields& f) {
          f.value_ends = {3, 6, 6};
        }},
-      {"no entries", [](ChunkFields& f) { f = {0, {}, {}, "", "", {}, {}}; }},
       {"fewer versions", [](ChunkFields& f) { f.versions = {1}; }},
       {"more versions",
        [](ChunkFields& f) {
@@ -462,6 +501,84 @@ TEST(SnapshotReader, ColumnsMustFitEachOther) {
   fields.versions = {1, 100};
   fields.expiries = {0, 5};
   EXPECT_TRUE(is_ok(read_chunk(fields)));
+
+  EXPECT_EQ(read_chunk({0, {}, {}, "", "", {}, {}}, {0, 0, 0}).code(),
+            StatusCode::kSnapshotCorrupt);
+
+  // Ends that go once around: each step is within the limits, and the last end is right.
+  ChunkFields around;
+  around.key_ends = {0, 0, 0, 0, 2};
+  around.value_ends = {1U << 30, 2U << 30, 3U << 30, UINT32_MAX, 6};
+  EXPECT_EQ(read_chunk(around, {5, 2, 6}).code(), StatusCode::kSnapshotCorrupt);
+}
+
+// The payload with the vector field of its body pointed at element `element` of the 32-bit vector
+// in the field `from`.
+std::string with_vector_inside(std::string payload, flatbuffers::voffset_t field,
+                               flatbuffers::voffset_t from, size_t element) {
+  auto* const frame = flatbuffers::GetMutableRoot<flatbuffers::Table>(payload.data());
+  const auto* const body = frame->GetPointer<flatbuffers::Table*>(fb::Frame::VT_BODY);
+  const auto* const raw = body->GetPointer<const flatbuffers::Vector<uint32_t>*>(from);
+  auto* const slot = const_cast<uint8_t*>(body->GetAddressOf(field));
+  const uint8_t* const target = raw->Data() + element * sizeof(uint32_t);
+  flatbuffers::WriteScalar(slot, static_cast<flatbuffers::uoffset_t>(target - slot));
+  return payload;
+}
+
+// The Verifier does not look at the alignment of elements, but they are used where they lie.
+TEST(SnapshotReader, ColumnsOutOfAlignmentAreRefused) {
+  for (const auto field : {fb::Chunk::VT_VERSIONS, fb::Chunk::VT_EXPIRIES}) {
+    size_t accepted = 0;
+    for (size_t element = 0; element < 2; ++element) {
+      // A vector of two zeros that begins at this element of another; one of both is aligned.
+      std::vector<uint32_t> raw(7);
+      raw[element] = 2;
+      Builder b;
+      const auto hiding_place = column(b, raw);
+      const auto key_ends = column(b, std::vector<uint32_t>{1, 2});
+      const auto value_ends = column(b, std::vector<uint32_t>{3, 6});
+      const auto keys = column(b, std::string("ab"));
+      const auto values = column(b, std::string("onetwo"));
+      const auto start = b.StartTable();
+      b.AddOffset(fb::Chunk::VT_KEY_ENDS, key_ends);
+      b.AddOffset(fb::Chunk::VT_VALUE_ENDS, value_ends);
+      b.AddOffset(fb::Chunk::VT_KEYS, keys);
+      b.AddOffset(fb::Chunk::VT_VALUES, values);
+      b.AddOffset(field, hiding_place);
+      const flatbuffers::Offset<void> body(b.EndTable(start));
+      const std::string payload = Forgery::finish(b, fb::Body::Chunk, body);
+      accepted += read_model(forgery_of({with_vector_inside(payload, field, field, element)})
+                                 .with_footer({{2, 2, 6}}))
+                      .ok();
+    }
+    EXPECT_EQ(accepted, 1U);
+  }
+}
+
+TEST(SnapshotReader, FooterOutOfAlignmentIsRefused) {
+  size_t accepted = 0;
+  for (size_t element = 0; element < 2; ++element) {
+    std::vector<uint32_t> raw(8);
+    raw[element] = 1;  // one namespace with nothing in it
+    Forgery forgery = forgery_of({});
+    const std::string before = forgery.sealed();
+    Checksum checksums;
+    for (const auto& f : forgery.frames) checksums.update(f.header.checksum_bytes());
+    Builder b;
+    const auto hiding_place = column(b, raw);
+    const auto start = b.StartTable();
+    b.AddElement<uint64_t>(fb::Footer::VT_FRAME_COUNT, 2, 0);
+    b.AddElement<uint64_t>(fb::Footer::VT_FILE_LENGTH, before.size(), 0);
+    b.AddElement<uint64_t>(fb::Footer::VT_CHECKSUM, checksums.digest(), 0);
+    b.AddOffset(fb::Footer::VT_NAMESPACES, hiding_place);
+    const flatbuffers::Offset<void> body(b.EndTable(start));
+    const std::string payload = Forgery::finish(b, fb::Body::Footer, body);
+    forgery.frames.push_back(
+        Forgery::frame(FrameKind::kFooter, with_vector_inside(payload, fb::Footer::VT_NAMESPACES,
+                                                              fb::Footer::VT_NAMESPACES, element)));
+    accepted += read_model(forgery.sealed()).ok();
+  }
+  EXPECT_EQ(accepted, 1U);
 }
 
 TEST(SnapshotReader, KeysAreHeldToTheirLimit) {
@@ -524,6 +641,11 @@ TEST(SnapshotReader, FramesMustComeInOrder) {
     forgery.frames = orders[i];
     EXPECT_EQ(code_of(forgery.with_footer({{2, 2, 6}})), StatusCode::kSnapshotCorrupt) << i;
   }
+  ChunkFields of_none;
+  of_none.namespace_index = UINT32_MAX;
+  Forgery no_namespace;
+  no_namespace.frames = {header, Forgery::frame(FrameKind::kChunk, chunk_payload(of_none))};
+  EXPECT_EQ(code_of(no_namespace.with_footer({{2, 2, 6}})), StatusCode::kSnapshotCorrupt);
   Forgery only_footer;
   EXPECT_EQ(code_of(only_footer.with_footer({})), StatusCode::kSnapshotCorrupt);
 }
@@ -584,7 +706,12 @@ TEST(SnapshotReader, NumberOfNamespacesMustBeTheHeaders) {
   for (const uint64_t count : {uint64_t{0}, uint64_t{2}, UINT64_MAX}) {
     Forgery forgery = forgery_of({chunk_payload()});
     forgery.frames[0].payload = header_payload(1, count);
-    EXPECT_EQ(code_of(forgery.with_footer({{2, 2, 6}})), StatusCode::kSnapshotCorrupt) << count;
+    const auto model = read_model(forgery.with_footer({{2, 2, 6}}));
+    EXPECT_EQ(model.code(), StatusCode::kSnapshotCorrupt) << count;
+    // As soon as it shows.
+    const char* const frame = count == 0 ? "frame 1 " : "frame 3 ";
+    EXPECT_NE(model.status().message().find(frame), std::string_view::npos)
+        << model.status().message();
   }
 }
 

@@ -212,17 +212,19 @@ TEST_F(EntryTableTest, LeftOverSpareOfAnotherSizeDoesNotGetInTheWay) {
 using TableMemoryTest = EntryTableTest;
 
 TEST_F(TableMemoryTest, SpareServesOneRequestOfItsSizeOrLess) {
-  ASSERT_TRUE(TableMemory::add_spare(1000));
-  EXPECT_TRUE(TableMemory::has_spare(1000));
-  EXPECT_TRUE(TableMemory::has_spare(900));
-  EXPECT_FALSE(TableMemory::has_spare(1001));
-  Arena::fail_nth_allocation_for_testing(1);
-  void* block = TableMemory::take(950);
-  ASSERT_NE(block, nullptr);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % 16, 0U);
-  EXPECT_FALSE(TableMemory::has_spare(950));
-  EXPECT_THROW(TableMemory::take(950), std::bad_alloc);
-  TableMemory::drop(block, 950);
+  on_fresh_thread([] {
+    ASSERT_TRUE(TableMemory::add_spare(1000));
+    EXPECT_TRUE(TableMemory::has_spare(1000));
+    EXPECT_TRUE(TableMemory::has_spare(900));
+    EXPECT_FALSE(TableMemory::has_spare(1001));
+    Arena::fail_nth_allocation_for_testing(1);
+    void* block = TableMemory::take(950);
+    ASSERT_NE(block, nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % 16, 0U);
+    EXPECT_FALSE(TableMemory::has_spare(950));
+    EXPECT_THROW(TableMemory::take(950), std::bad_alloc);
+    TableMemory::drop(block, 950);
+  });
 }
 
 TEST_F(TableMemoryTest, SpareThatIsMuchTooLargeIsNotUsed) {
