@@ -3,19 +3,21 @@
 //   lock_bench [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N]     default: all, 1, 5
 //
 // pairs     One thread, nobody else: lock and unlock, nanoseconds a pair.
-// guest     One thread comes again and again (2 us apart) for a lock that 2 or 8 others hammer,
-// each
-//           holding it for 300 ns without a pause between: how often does it get in, how long does
+// guest     One thread comes again and again, 2 us apart, for a lock that 2 or 8 others hammer:
+//           they hold it for 300 ns each, without a pause. How often does it get in, how long does
 //           it wait? Writer among readers, reader among writers, writer among writers.
-// mix       16 threads on 2 processors, reads and writes of 300 ns, 1 lock or 64: how many in all,
-//           and the waits. "no lock" does the same work unlocked: its waits are the scheduler's.
+// mix       16 threads on 2 processors, reads and writes of 300 ns, 1 lock or 64: how many in all
+//           and for a second of processor time (which other programs disturb less), and the waits.
+//           "no lock" does the same work unlocked: its waits are the scheduler's.
 // deadline  A held lock, a deadline 1, 10 or 50 ms away: how late does the waiter come back?
 //
-// Both sides take turns within one run, in an order that changes each round. Ratios are medians
-// over the rounds of one side's figure by the other's of the same round; quantiles and maxima are
-// over all rounds. A wait that had not ended when its round did counts with the time until then.
+// Both sides take turns within one run, in an order that changes each round. Ratios are medians of
+// one side's figure by the other's of the same round (guest: median by median, since the other's
+// may be zero); quantiles and maxima are over all rounds. A wait that had not ended when its round
+// did counts with the time until then.
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -48,6 +50,13 @@ struct Settings {
 };
 
 int64_t now() { return Clock::now().time_since_epoch().count(); }
+
+// Processor time of all threads so far.
+double cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
 
 // Busy for that many nanoseconds.
 void work(int64_t nanoseconds) {
@@ -276,7 +285,13 @@ void bench_guest(const Settings& settings) {
           host_turns[side].push_back(result.hosts_per_second);
         }
       }
-      std::printf("  %s, %d:\n", test.name, hosts);
+      const double theirs = median(turns[1]);
+      std::printf("  %s, %d: ", test.name, hosts);
+      if (theirs > 0) {
+        std::printf("SharedMutex lets it in %.2f times as often\n", median(turns[0]) / theirs);
+      } else {
+        std::printf("std::shared_mutex never lets it in\n");
+      }
       for (size_t side = 0; side < 2; ++side) {
         std::printf(
             "    %-18s %9.0f turns/s, wait p50 %8.1f  p99.9 %9.1f  max %10.1f us;  the others %.2f "
@@ -293,6 +308,7 @@ void bench_guest(const Settings& settings) {
 
 struct MixResult {
   double per_second = 0;
+  double per_cpu_second = 0;
   double least = 0;  // Operations of the slowest thread by those of the fastest.
 };
 
@@ -324,12 +340,14 @@ MixResult mix_round(int locks, int write_percent, double seconds, Times& reads, 
       }
     });
   }
+  const double cpu_start = cpu_seconds();
   const int64_t start = now();
   go = true;
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   stop = true;
   for (auto& thread : threads) thread.join();
   const double elapsed = static_cast<double>(now() - start) / 1e9;
+  const double cpu_end = cpu_seconds();
   MixResult result;
   uint64_t least = UINT64_MAX;
   uint64_t most = 0;
@@ -343,6 +361,7 @@ MixResult mix_round(int locks, int write_percent, double seconds, Times& reads, 
     sum += count;
   }
   result.per_second = static_cast<double>(sum) / elapsed;
+  result.per_cpu_second = static_cast<double>(sum) / (cpu_end - cpu_start);
   result.least = static_cast<double>(least) / static_cast<double>(std::max<uint64_t>(most, 1));
   return result;
 }
@@ -355,6 +374,7 @@ void bench_mix(const Settings& settings) {
       std::array<Times, 3> reads;
       std::array<Times, 3> writes;
       std::array<std::vector<double>, 3> speed;
+      std::array<std::vector<double>, 3> cpu_speed;
       std::array<std::vector<double>, 3> least;
       for (int round = 0; round < settings.rounds; ++round) {
         for (int i = 0; i < 3; ++i) {
@@ -370,14 +390,20 @@ void bench_mix(const Settings& settings) {
             result = mix_round<NoLock>(locks, write_percent, settings.seconds, reads[2], writes[2]);
           }
           speed[side].push_back(result.per_second);
+          cpu_speed[side].push_back(result.per_cpu_second);
           least[side].push_back(result.least);
         }
       }
       std::vector<double> ratios;
-      for (size_t i = 0; i < speed[0].size(); ++i) ratios.push_back(speed[0][i] / speed[1][i]);
+      std::vector<double> cpu_ratios;
+      for (size_t i = 0; i < speed[0].size(); ++i) {
+        ratios.push_back(speed[0][i] / speed[1][i]);
+        cpu_ratios.push_back(cpu_speed[0][i] / cpu_speed[1][i]);
+      }
       std::printf(
-          "  %d lock%s, %d %% writes: SharedMutex does %.2f times what std::shared_mutex does\n",
-          locks, locks == 1 ? "" : "s", write_percent, median(ratios));
+          "  %d lock%s, %d %% writes: SharedMutex does %.2f times what std::shared_mutex does "
+          "(%.2f for the same processor time)\n",
+          locks, locks == 1 ? "" : "s", write_percent, median(ratios), median(cpu_ratios));
       for (size_t side = 0; side < 3; ++side) {
         std::printf(
             "    %-18s %6.2f M/s; slowest thread/fastest %.2f; wait, us: read p99.9 %9.1f max "

@@ -19,8 +19,8 @@
 
 namespace rkvs::fuzz {
 
-inline const std::string& some_key(FuzzInput& input) {
-  static const std::array<std::string, 16> keys = {
+inline std::string key_of(FuzzInput& input) {
+  static const std::array<std::string, 14> keys = {
       "",
       "a",
       "b",
@@ -34,15 +34,13 @@ inline const std::string& some_key(FuzzInput& input) {
       "\x80\xfe",
       std::string(16, 'k'),
       std::string(17, 'k'),
-      std::string(241, 'k'),  // XXH3 has another way of hashing from here on
-      std::string(64 * 1024, 'k'),
-      std::string(64 * 1024 + 1, 'k')};
-  return input.pick(keys);
-}
-
-// Now and then one that is not among the above.
-inline std::string key_of(FuzzInput& input) {
-  return input.below(8) == 0 ? input.bytes(input.below(12)) : some_key(input);
+      std::string(241, 'k')};  // XXH3 has another way of hashing from here on
+  const uint32_t kind = input.below(64);
+  // The largest key of the default configuration, and one more.
+  if (kind == 63) return std::string(kDefaultMaxKeySize + input.below(2), 'k');
+  // Now and then one that is not among the above.
+  if (kind >= 56) return input.bytes(input.below(12));
+  return keys[kind % keys.size()];
 }
 
 inline std::string value_of(FuzzInput& input) {

@@ -42,8 +42,9 @@ struct BatchItem {
 // NotFound, the second of two sets of one key replaces what the first one wrote.
 struct [[nodiscard]] BatchResult {
   // All-or-nothing: Ok when all items are, otherwise the first failing item's status. Best effort:
-  // Ok whatever the items say. A failure of the call as a whole (NamespaceDeleted, NoMemory, and
-  // so on) is the status here and of every item in both modes.
+  // Ok whatever the items say. A failure of the call as a whole (NamespaceDeleted, Closed, NoMemory
+  // for its own work) is the status here and of every item that was not done before it, which in an
+  // all-or-nothing batch are all of them.
   Status status;
   std::vector<BatchItem> items;
   // How many items are Ok.

@@ -25,10 +25,10 @@ class ManagerImpl;
 // A store: named namespaces, and a directory for their snapshots if one was given.
 //
 //   rkvs::StorageManager manager({.directory = "data"});
-//   manager.initialize("store.rkvs");
+//   if (!manager.initialize("store.rkvs").ok()) return;
 //   auto users = manager.create_namespace("users");
-//   users->set("alice", "admin");
-//   manager.save_all("store.rkvs");
+//   if (!users.ok() || !users->set("alice", "admin").ok()) return;
+//   rkvs::Status saved = manager.save_all("store.rkvs");
 //
 // Every function may be called by any number of threads at the same time, the destructor and moves
 // aside. Before initialize() has succeeded, every function but those that say so is
@@ -40,7 +40,8 @@ class ManagerImpl;
 // control characters; others are InvalidName.
 class StorageManager {
  public:
-  // Without persistence, with default options.
+  // Without persistence, with default options. Building a manager may throw std::bad_alloc; nothing
+  // else in this interface throws.
   StorageManager();
   explicit StorageManager(StorageOptions options);
   ~StorageManager();
@@ -57,8 +58,8 @@ class StorageManager {
   // manager stays uninitialised, and files are never changed. NoPersistence, InvalidName,
   // SnapshotVersion, Io, TooManyNamespaces, NoMemory.
   Status initialize(std::string_view file);
-  // What initialize() found. Works before initialize(), and is empty then.
-  LoadReport load_report() const;
+  // What initialize() found.
+  Result<LoadReport> load_report() const;
   // Works before initialize().
   bool is_initialized() const noexcept;
   // Works before initialize().

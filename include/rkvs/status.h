@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace rkvs {
@@ -107,8 +108,14 @@ class [[nodiscard]] Result {
   Result(StatusCode code) noexcept : Result(Status(code)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const noexcept { return value_.has_value(); }
-  explicit operator bool() const noexcept { return ok(); }
-  const Status& status() const noexcept { return status_; }
+  // As ok(). Not for Result<bool>, where it would be taken for the value: `if (*ns.exists(key))`.
+  explicit operator bool() const noexcept
+    requires(!std::is_same_v<T, bool>)
+  {
+    return ok();
+  }
+  const Status& status() const& noexcept { return status_; }
+  Status status() && noexcept { return std::move(status_); }
   StatusCode code() const noexcept { return status_.code(); }
 
   // The value. Only where ok(). Out of a temporary Result it comes by value, so that
@@ -119,6 +126,7 @@ class [[nodiscard]] Result {
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T operator*() && { return std::move(*this).value(); }
+  // In one expression only: what it leads to ends with a temporary Result.
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 

@@ -153,8 +153,7 @@ void after_fork_in_child() {
   after_fork_caches_in_child();
 }
 
-// A library that is loaded before its host forks is the only case that matters, so registering
-// while the library is loaded is early enough.
+// Registered while the library is loaded: nothing can have used the arena long before that.
 [[maybe_unused]] const int kForkHandlers =
     ::pthread_atfork(&before_fork, &after_fork_in_parent, &after_fork_in_child);
 

@@ -11,16 +11,17 @@ namespace rkvs::internal {
 //
 // Blocks up to 32 KiB come from size classes: 16-byte steps up to 512 bytes (8-byte steps for
 // packed blocks), above that eight steps to each doubling, so that rounding up costs at most
-// 12.5 %. They are carved from spans of
-// 64 KiB and more inside regions: 2 MiB of memory, aligned to 2 MiB and backed by one huge page
-// where the system allows it. Each thread keeps a bounded stack of free blocks for each class; the
-// excess goes in batches to a list shared by all threads. Blocks up to 1 MiB are runs of 4 KiB
-// pages of the same regions, larger ones are mappings of their own.
+// 12.5 %. They are carved from spans of up to 64 KiB (longer ones for the largest classes) inside
+// regions: 2 MiB of memory, aligned to 2 MiB. Each thread keeps a bounded stack of free blocks for
+// each class; the excess goes in batches to a list shared by all threads. Blocks up to 1 MiB are
+// runs of 4 KiB pages of the same regions, larger ones are mappings of their own.
 //
-// When more than half of the first region is used, a background thread maps the next one and
-// touches its memory ahead, because the first touch of a huge page can cost milliseconds. The
-// thread ends itself when the arena stops growing. Empty regions return to the system, all but a
-// small reserve.
+// When half of the first region is used, a background thread maps the next one as a huge page and
+// touches it ahead of use, because that can take milliseconds. It keeps one such region in reserve,
+// up to four while the arena grows fast, and ends itself when growth pauses. The first region, and
+// those that were needed before the reserve had one, consist of ordinary pages: a small store costs
+// some 40 KiB, and no caller waits for a huge page. Empty regions return to the system, all but the
+// reserve.
 //
 // The arena is never destroyed: blocks may outlive everything else in the process. All functions
 // are thread-safe, none throws, and they work at any time: during static initialisation, while a
@@ -36,7 +37,7 @@ class Arena {
     size_t bytes_cached = 0;     // free blocks in the caches of threads
     size_t regions = 0;          // number of 2 MiB regions, the reserve included
     size_t reserve_regions = 0;  // number of empty regions that wait for use
-    size_t late_regions = 0;     // number of regions that were needed before the reserve had one
+    size_t late_regions = 0;     // number of times a region was needed before the reserve had one
     size_t large_blocks = 0;     // number of live blocks with a mapping of their own
     size_t thread_caches = 0;    // number of threads that hold a cache
   };

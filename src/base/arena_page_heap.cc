@@ -27,7 +27,6 @@ size_t first_page_of(const Span* span) {
 constinit PageHeap g_page_heap;
 
 Span* PageHeap::allocate(size_t pages, Span::Kind kind, uint8_t size_class) {
-  bool huge;
   {
     MutexLock lock(mutex_);
     Span* span = take_run(pages);
@@ -39,15 +38,16 @@ Span* PageHeap::allocate(size_t pages, Span::Kind kind, uint8_t size_class) {
       use(span, kind, size_class);
       return span;
     }
-    huge = regions_ != 0 && touching_is_fast_;
   }
-  // The first region of a small store, or the reserve comes too late and the caller pays.
-  char* memory = map_region(huge);
+  // The first region of a small store, or the reserve comes too late. Ordinary pages, touched one
+  // by one: a huge page would take the caller up to 5 ms, and its advice is a change of mappings
+  // that may have to wait until the thread has touched the region next to it.
+  char* memory = map_region(false);
   if (memory == nullptr) return nullptr;
   poison(memory, kRegionSize);
   {
     MutexLock lock(mutex_);
-    Region* region = describe(memory, huge);
+    Region* region = describe(memory, false);
     if (region != nullptr) {
       if (regions_++ != 0) ++late_regions_;
       add_region(region);

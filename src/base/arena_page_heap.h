@@ -105,8 +105,6 @@ class PageHeap {
 
   bool thread_runs_ RKVS_GUARDED_BY(mutex_) = false;
   bool thread_sleeps_ RKVS_GUARDED_BY(mutex_) = false;
-  // The last region took little time to touch, so that a caller can afford it if need be.
-  bool touching_is_fast_ RKVS_GUARDED_BY(mutex_) = false;
   char* populating_ RKVS_GUARDED_BY(mutex_) = nullptr;  // what the thread is touching
 
   std::atomic<bool> chores_due_{false};

@@ -26,8 +26,10 @@ constexpr int kTemporaryAttempts = 100;
 
 std::string make_temporary_name(std::string_view name) {
   static std::atomic<uint64_t> counter{0};
-  return "." + std::string(name) + "." + std::to_string(getpid()) + "." +
-         std::to_string(counter.fetch_add(1, std::memory_order_relaxed)) + ".tmp";
+  std::string result(1, '.');
+  result.append(name).append(1, '.').append(std::to_string(getpid())).append(1, '.');
+  result.append(std::to_string(counter.fetch_add(1, std::memory_order_relaxed)));
+  return result.append(".tmp");
 }
 
 // Held while generations move, so that overlapping saves of this process do not mix their moves.

@@ -53,7 +53,10 @@ Status invalid_name(std::string_view name, std::string_view why) {
 
 Status validate_file_name(std::string_view name) {
   if (name.empty()) return invalid_name(name, " is empty");
-  if (name.size() > kMaxFileNameSize) {
+  // The older generations of a file have longer names than the file itself.
+  std::string_view base = name;
+  cut_number(base, 3);
+  if (base.size() > kMaxFileNameSize) {
     return make_error(StatusCode::kInvalidName, "file name ", quoted(name), " has ", name.size(),
                       " bytes; the limit is ", kMaxFileNameSize);
   }

@@ -16,7 +16,6 @@ constexpr int kSpinsAfterSleep = 20;
 // What a sleeper listens to.
 constexpr uint32_t kWakeReaders = 1;
 constexpr uint32_t kWakeWriters = 2;
-constexpr uint32_t kWakeReserved = 4;  // Writers that sleep again: those with a reservation.
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -75,17 +74,16 @@ bool SharedMutex::lock_slow(Deadline* deadline) {
     }
     const auto limit = limit_of(deadline);
     if (has_passed(limit)) {
-      // The marks may be other writers' as well: those that are awake, or wake now, set them again.
-      // Taken back in one step from a word that bars this thread and says who sleeps: between two
-      // steps, somebody might leave it to this thread, which has a reservation, to go on and wake
-      // the next.
+      // Taken back in one step from a word that still bars this thread, so that nobody gives up a
+      // lock that has become free. The marks may be other writers' as well: those that are awake,
+      // or wake now, set them again.
       constexpr uint32_t kMarks =
           kWriterPending | kWriterReserved | kReadersParked | kWritersParked;
       if (!word_.compare_exchange_weak(word, word & ~kMarks, std::memory_order_relaxed)) continue;
-      wake_parked(word & ~kWriterReserved);
+      wake_parked(word);
       return false;
     }
-    futex_wait(word_, word, limit, slept ? kWakeReserved : kWakeWriters);
+    futex_wait(word_, word, limit, kWakeWriters);
     slept = true;
     spins = kSpinsAfterSleep;
     word = word_.load(std::memory_order_relaxed);
@@ -159,15 +157,11 @@ void SharedMutex::wake_writer() {
   wake_parked(word_.fetch_and(~kWritersParked, std::memory_order_relaxed) & ~kReadersParked);
 }
 
-// Wakes for the flags in `word`, which the caller has just cleared in the lock. While there is a
-// reservation only those that have one could use the wake-up; if none of them sleeps, one is awake,
-// and answers for the others.
+// Wakes for the flags in `word`, which the caller has just cleared in the lock. Any sleeping writer
+// will do, even when there is a reservation: once it has slept, it is entitled to that too.
 void SharedMutex::wake_parked(uint32_t word) {
   if ((word & kReadersParked) != 0) futex_wake(word_, INT_MAX, kWakeReaders);
-  if ((word & kWritersParked) != 0) {
-    futex_wake(word_, 1,
-               (word & kWriterReserved) != 0 ? kWakeReserved : kWakeWriters | kWakeReserved);
-  }
+  if ((word & kWritersParked) != 0) futex_wake(word_, 1, kWakeWriters);
 }
 
 }  // namespace rkvs::internal

@@ -16,7 +16,8 @@ namespace {
 
 // What a moved-from manager answers.
 const Status& closed() {
-  static const Status status(StatusCode::kClosed, "the StorageManager was moved from");
+  static const Status status =
+      internal::make_error(StatusCode::kClosed, "the StorageManager was moved from");
   return status;
 }
 
@@ -33,8 +34,9 @@ Status StorageManager::initialize() { return impl_ ? impl_->initialize(std::null
 Status StorageManager::initialize(std::string_view file) {
   return impl_ ? impl_->initialize(file) : closed();
 }
-LoadReport StorageManager::load_report() const {
-  return impl_ ? impl_->load_report() : LoadReport();
+Result<LoadReport> StorageManager::load_report() const {
+  if (!impl_) return closed();
+  return impl_->load_report();
 }
 bool StorageManager::is_initialized() const noexcept { return impl_ && impl_->is_initialized(); }
 bool StorageManager::has_persistence() const noexcept { return impl_ && impl_->has_persistence(); }

@@ -33,13 +33,12 @@ Status ManagerImpl::initialize(std::optional<std::string_view> file) {
 }
 
 void ManagerImpl::log_load_report() const noexcept try {
-  const LoadReport report = load_report();
-  for (const auto& skipped : report.skipped) {
+  const auto report = load_report();
+  if (!report.ok() || report->skipped.empty()) return;
+  for (const auto& skipped : report->skipped) {
     log(LogLevel::kWarning, "skipped \"", skipped.file, "\": ", skipped.reason.message());
   }
-  if (!report.skipped.empty()) {
-    log(LogLevel::kWarning, "loaded the older generation \"", report.file, "\"");
-  }
+  log(LogLevel::kWarning, "loaded the older generation \"", report->file, "\"");
 } catch (const std::bad_alloc&) {
   // The report itself is there, for whoever asks later.
 }
@@ -55,11 +54,6 @@ Status ManagerImpl::initialize_once(std::optional<std::string_view> file) try {
   StorageConfig config = options_.config;
   if (!config.max_namespaces.has_value()) {
     config.max_namespaces = loaded.config.max_namespaces.value_or(0);
-  }
-  if (*config.max_namespaces != 0 && loaded.namespaces.size() > *config.max_namespaces) {
-    return make_error(StatusCode::kTooManyNamespaces, "\"", *file, "\" holds ",
-                      loaded.namespaces.size(), " namespaces; max_namespaces is ",
-                      *config.max_namespaces);
   }
   NamespaceMap namespaces;
   for (auto& impl : loaded.namespaces) {
@@ -81,9 +75,21 @@ Status ManagerImpl::initialize_once(std::optional<std::string_view> file) try {
   return StatusCode::kNoMemory;
 }
 
-LoadReport ManagerImpl::load_report() const {
+Status ManagerImpl::check_namespace_count(std::string_view file, const StorageConfig& from_file,
+                                          uint64_t count) const {
+  const uint64_t limit =
+      options_.config.max_namespaces.value_or(from_file.max_namespaces.value_or(0));
+  if (limit == 0 || count <= limit) return Status();
+  return make_error(StatusCode::kTooManyNamespaces, "\"", file, "\" holds ", count,
+                    " namespaces; max_namespaces is ", limit);
+}
+
+Result<LoadReport> ManagerImpl::load_report() const try {
+  if (Status status = check_initialized(); !status.ok()) return status;
   const ReaderLock lock(mutex_);
   return load_report_;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
 
 Status ManagerImpl::check_room(std::string_view name) const {

@@ -49,7 +49,7 @@ class ManagerImpl {
   bool has_persistence() const { return !options_.directory.empty(); }
   // `file`: empty for none.
   Status initialize(std::optional<std::string_view> file);
-  LoadReport load_report() const;
+  Result<LoadReport> load_report() const;
 
   Result<NamespacePtr> create(std::string_view name, const NamespaceConfig& config);
   Result<NamespacePtr> find(std::string_view name) const;
@@ -93,6 +93,9 @@ class ManagerImpl {
     bool single = false;  // InvalidArgument for a file that holds none or several
   };
   Result<Loaded> read_file(std::string_view file, const Selection& selection);
+  // Whether options or file allow so many. TooManyNamespaces.
+  Status check_namespace_count(std::string_view file, const StorageConfig& from_file,
+                               uint64_t count) const;
   // All of `file`, or of the newest of its generations that is whole; `report` says which, and which
   // were not. Empty if there is no such file.
   Result<Loaded> read_newest(std::string_view file, LoadReport& report);

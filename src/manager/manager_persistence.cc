@@ -1,6 +1,7 @@
 // Snapshots of a manager: from images to files and back.
 #include <rkvs/version.h>
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <span>
@@ -16,6 +17,10 @@
 
 namespace rkvs::internal {
 namespace {
+
+// A shard takes more memory than a namespace takes in a file, so that a small file could ask for
+// gigabytes of them. This many (128 MiB) go unquestioned, and one more for each sizeof(Shard) bytes.
+constexpr uint64_t kFreeShards = uint64_t{1} << 20;
 
 int64_t unix_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -80,6 +85,13 @@ Status write_image(SnapshotWriter& writer, NamespaceImage& image) {
 Status corrupt(std::string_view file, const SnapshotNamespace& info, std::string_view what) {
   return make_error(StatusCode::kSnapshotCorrupt, "\"", file, "\", namespace \"", info.name,
                     "\": ", what);
+}
+
+// The format has room for more than this version can keep: better refused than silently dropped.
+Status unsupported(std::string_view file, const SnapshotNamespace& info) {
+  return make_error(StatusCode::kUnsupported, "\"", file, "\", namespace \"", info.name,
+                    "\": expiries, max_bytes and autosave are not supported by version ",
+                    version());
 }
 
 // What a failure to restore an entry says about the file.
@@ -171,8 +183,13 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
 
   Loaded loaded;
   loaded.config.max_namespaces = reader.header().max_namespaces;
+  if (Status status = check_namespace_count(file, loaded.config, reader.header().namespace_count);
+      !selection.from.has_value() && !status.ok()) {
+    return status;
+  }
   SnapshotChunk chunk;
   bool wanted = false;
+  uint64_t shards = 0;
   for (;;) {
     const auto event = reader.next(chunk);
     if (!event.ok()) return event.status();
@@ -183,9 +200,15 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
       case SnapshotEvent::kNamespace: {
         wanted = !selection.from.has_value() || *selection.from == info.name;
         if (!wanted) break;
+        if (info.max_bytes != 0 || info.autosave.has_value()) return unsupported(file, info);
         const NamespaceConfig config = config_of(info);
         for (const Status& status : {validate_namespace_name(info.name), validate_config(config)}) {
           if (!status.ok()) return corrupt(file, info, status.message());
+        }
+        shards += config.shard_count;
+        if (shards > kFreeShards + reader.file_size() / sizeof(Shard)) {
+          return make_error(StatusCode::kMemoryLimit, "\"", file, "\" asks for ", shards,
+                            " shards, which is out of proportion to its size");
         }
         auto created = NamespaceImpl::create(selection.new_name.value_or(info.name), config,
                                              info.entry_count);
@@ -198,6 +221,10 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
         if (!wanted) break;
         for (size_t i = 0; i < chunk.size(); ++i) {
           const SnapshotEntry entry = chunk.entry(i);
+          if (entry.expires_at_ms != 0) return unsupported(file, info);
+          if (entry.version > info.last_version) {
+            return corrupt(file, info, "an entry has a greater version than any that was given");
+          }
           const StatusCode code = restore_entry(*loaded.namespaces.back(),
                                                 {entry.key, entry.value, entry.version});
           if (code != StatusCode::kOk) return restore_error(code, file, info);
@@ -224,8 +251,9 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_newest(std::string_view file,
       if (age == 0) return Loaded();
       continue;
     }
-    // What is not damage, such as a file that may not be read, is no reason to go back in time.
-    if (read.code() != StatusCode::kSnapshotCorrupt) return read.status();
+    // Only damage of the newest is a reason to go back in time: a file that may not be read is not.
+    if (age == 0 && read.code() != StatusCode::kSnapshotCorrupt) return read.status();
+    if (read.code() == StatusCode::kNoMemory) return read.status();
     if (age == 0) newest = read.status();
     report.skipped.push_back({std::move(name), read.status()});
   }

@@ -86,6 +86,10 @@ inline constexpr uint64_t kMaxInfoSize = uint64_t{64} << 10;
 inline constexpr uint64_t kFooterBaseSize = 1024;
 inline constexpr uint64_t kFooterSizePerNamespace = 24;
 
+// Versions count writes: a shard would need a century at a thousand million a second to get here. A
+// file that claims more would let the counters wrap.
+inline constexpr uint64_t kMaxSnapshotVersion = uint64_t{1} << 62;
+
 inline constexpr size_t kMaxLibraryVersionSize = 64;
 inline constexpr size_t kMaxAutosavePatternSize = 200;
 
@@ -164,6 +168,7 @@ inline const char* complaint_about(const SnapshotNamespace& info) {
       info.lock_timeout_ms > static_cast<uint64_t>(kMaxLockTimeout.count())) {
     return "lock_timeout_ms outside 1..3600000";
   }
+  if (info.last_version > kMaxSnapshotVersion) return "last_version over 2^62";
   if (info.autosave && info.autosave->pattern.size() > kMaxAutosavePatternSize) {
     return "autosave pattern over 200 bytes";
   }

@@ -39,14 +39,18 @@ class BatchPlan {
   // locks released in between. Timeout or the set's closed_code() if that is not possible.
   template <Access kAccess, typename Body>
   StatusCode run(Deadline& deadline, Body body) {
-    for (;;) {
+    for (int tries = 0;; ++tries) {
       const uint64_t generation = set_.routing().generation();
       if (!route()) return set_.closed_code();
       GroupLock<kAccess> lock(set_, mask_, deadline);
       if (!lock.held()) return StatusCode::kTimeout;
       const bool unchanged =
           Routing::is_settled(generation) && set_.routing().generation() == generation;
-      if (!unchanged && !owns_all()) continue;
+      if (!unchanged && !owns_all()) {
+        lock.unlock();
+        if (is_too_late(tries, deadline)) return StatusCode::kTimeout;
+        continue;
+      }
       if (body(lock)) return StatusCode::kOk;
     }
   }

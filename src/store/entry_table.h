@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "store/entry.h"
 #include "store/table_memory.h"
@@ -73,6 +74,24 @@ class EntryTable {
   template <typename Visit>  // void(uint64_t hash, Entry* entry)
   void for_each(Visit visit) const {
     for (const auto& [hash, entry] : map_) visit(hash, entry);
+  }
+
+  // Goes on with the entry of hash `*from`, or at the start, and appends up to `limit` hashes. True
+  // if there are more: then `next` is the hash to go on with, as long as it is in the table and the
+  // table does not grow.
+  bool scan(const uint64_t* from, size_t limit, std::vector<uint64_t>& out, uint64_t& next) const {
+    auto it = from == nullptr ? map_.begin() : map_.find(*from);
+    for (; it != map_.end() && limit != 0; ++it, --limit) out.push_back(it->first);
+    if (it == map_.end()) return false;
+    next = it->first;
+    return true;
+  }
+  // The hash behind the one of an entry that is there; false at the end.
+  bool next_hash(uint64_t hash, uint64_t& next) const {
+    auto it = map_.find(hash);
+    if (++it == map_.end()) return false;
+    next = it->first;
+    return true;
   }
 
   // Empties the table and gives its memory back.

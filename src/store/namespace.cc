@@ -42,12 +42,13 @@ Insertion insert_absent(NamespaceImpl& self, OwnerLock<Access::kWrite>& lock, ui
     }
     shard.make_room(1);
   }
+  // Whatever can fail comes before the key is reserved: a refusal for lack of room must be true.
   if (!shard.prepare_write(0)) return Insertion::kNoMemory;
-  if (!self.usage().reserve(1)) return Insertion::kTooManyKeys;
-  if (!shard.insert(hash, entry)) {
-    self.usage().release(1);
+  if (shard.candidate(hash) != nullptr && !shard.prepare_collisions(1)) {
     return Insertion::kNoMemory;
   }
+  if (!self.usage().reserve(1)) return Insertion::kTooManyKeys;
+  static_cast<void>(shard.insert(hash, entry));
   const size_t size = shard.size();
   lock.unlock();
   if (spare != 0) TableMemory::free_dropped();
@@ -89,8 +90,7 @@ Result<bool> Namespace::exists(std::string_view key) const {
 
 Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_view value) {
   NamespaceImpl& self = *impl_;
-  if (self.check_key(key) != StatusCode::kOk) return self.key_error(key);
-  if (self.check_value(value) != StatusCode::kOk) return self.value_error(value);
+  if (Status status = self.check_sizes(key, value); !status.ok()) return status;
   EntryRef fresh(Entry::create(key, value));
   if (!fresh) return no_memory();
   const HashedKey hashed = self.shards().hashed(key);
@@ -100,6 +100,7 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
     if (!lock.held()) return self.error(lock.code());
     Shard& shard = lock.shard();
     shard.mutex.assert_held();
+    if (Status status = self.check_sizes(key, value); !status.ok()) return status;
     if (Entry** slot = shard.find_slot(hashed)) {
       if (!shard.prepare_write(1)) return no_memory();
       return std::optional<Value>(Entry::adopt(shard.replace(slot, fresh.take())));
@@ -115,8 +116,7 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
 Status Namespace::put(std::string_view key, std::string_view value) {
   NamespaceImpl& self = *impl_;
   if (value.size() > kLargestInPlace) return set(key, value).status();
-  if (self.check_key(key) != StatusCode::kOk) return self.key_error(key);
-  if (self.check_value(value) != StatusCode::kOk) return self.value_error(value);
+  if (Status status = self.check_sizes(key, value); !status.ok()) return status;
   const size_t size = Entry::size_of(key.size(), value.size(), false);
   void* block = Entry::allocate_block(size);
   if (block == nullptr) return no_memory();
@@ -131,6 +131,11 @@ Status Namespace::put(std::string_view key, std::string_view value) {
     }
     Shard& shard = lock.shard();
     shard.mutex.assert_held();
+    if (Status status = self.check_sizes(key, value); !status.ok()) {
+      lock.unlock();
+      if (!fresh) Entry::free_block(block, size);
+      return status;
+    }
     Entry** slot = shard.find_slot(hashed);
     if (slot != nullptr && shard.overwrite_in_place(slot, value)) {
       lock.unlock();
@@ -168,6 +173,7 @@ Result<Value> Namespace::update(std::string_view key, std::string_view value) {
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
+  if (self.check_value(value) != StatusCode::kOk) return self.value_error(value);
   Entry** slot = shard.find_slot(hashed);
   if (slot == nullptr) return StatusCode::kNotFound;
   if (!shard.prepare_write(1)) return no_memory();
@@ -182,13 +188,19 @@ Result<Value> Namespace::consume(std::string_view key) {
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
-  if (!shard.prepare_write(1)) return no_memory();
+  if (shard.is_being_saved()) {
+    // A key that is not there is no reason to hand over an image.
+    if (shard.find(hashed) == nullptr) return StatusCode::kNotFound;
+    if (!shard.prepare_write(1)) return no_memory();
+  }
   Entry* entry = shard.remove(hashed);
   if (entry == nullptr) return StatusCode::kNotFound;
   self.usage().release(1);
   const bool emptied = shard.size() == 0;
   lock.unlock();
   if (emptied) TableMemory::free_dropped();
+  // A resize that inserts began ends by deletions as well.
+  if (self.resizer().wants_help(0)) self.resizer().help();
   return Entry::adopt(entry);
 }
 

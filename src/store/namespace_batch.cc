@@ -226,6 +226,7 @@ class SetSlice {
  public:
   SetSlice(Batch& batch, std::span<const KeyValue> items, size_t begin)
       : batch_(batch),
+        items_(items),
         begin_(begin),
         plan_(batch.self().shards(), items.size(), [&](size_t i) { return items[i].key; }),
         fresh_(items.size()) {
@@ -235,13 +236,19 @@ class SetSlice {
       fresh_[i] = EntryRef(Entry::create(items[i].key, items[i].value));
       if (!fresh_[i]) item(i).code = StatusCode::kNoMemory;
     }
-    all_valid_ = std::all_of(fresh_.begin(), fresh_.end(), [](const EntryRef& e) { return static_cast<bool>(e); });
+    all_valid_ = std::all_of(fresh_.begin(), fresh_.end(),
+                             [](const EntryRef& entry) { return static_cast<bool>(entry); });
   }
 
   void run() {
+    const NamespaceImpl& self = batch_.self();
     bool no_memory = false;
     const StatusCode code = plan_.run<Access::kWrite>(
         batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
+          // Once more: a limit may have shrunk before the locks were had.
+          for (size_t i = 0; i < items_.size(); ++i) {
+            if (fresh_[i]) check_sizes(self, i);
+          }
           find_absent();
           if (batch_.atomic() && !all_valid_) {
             mark_beyond(batch_.self().usage().headroom());
@@ -268,6 +275,15 @@ class SetSlice {
 
  private:
   BatchItem& item(size_t i) { return batch_.item(begin_ + i); }
+
+  void check_sizes(const NamespaceImpl& self, size_t i) {
+    const StatusCode key = self.check_key(items_[i].key);
+    const StatusCode code = key != StatusCode::kOk ? key : self.check_value(items_[i].value);
+    if (code == StatusCode::kOk) return;
+    item(i).code = code;
+    fresh_[i] = EntryRef();
+    all_valid_ = false;
+  }
 
   void find_absent() {
     absent_.clear();
@@ -383,6 +399,7 @@ class SetSlice {
   }
 
   Batch& batch_;
+  const std::span<const KeyValue> items_;
   const size_t begin_;
   BatchPlan plan_;
   // None where the item is not valid.

@@ -40,7 +40,10 @@ Result<std::unique_ptr<Cut>> Cut::take(std::vector<std::shared_ptr<NamespaceImpl
       }
       const StatusCode code = cut->attach_all();
       if (code == StatusCode::kBusy) continue;
-      if (code != StatusCode::kOk) return cut->namespaces_.front().impl_->error(code);
+      if (code != StatusCode::kOk) {
+        return make_error(code, "the longest lock_timeout of the namespaces passed before all were "
+                                "locked for an instant");
+      }
       break;
     }
     std::erase_if(cut->namespaces_, [](NamespaceImage& image) {

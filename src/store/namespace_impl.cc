@@ -1,6 +1,7 @@
 #include "store/namespace_impl.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace rkvs::internal {
 namespace {
@@ -12,6 +13,11 @@ uint64_t next_id() {
 
 uint64_t largest_value(const NamespaceConfig& config) {
   return config.max_value_size == 0 ? kLargestValueSize : config.max_value_size;
+}
+
+// What operations must not exceed.
+std::tuple<uint64_t, uint64_t, uint64_t> limits_of(const NamespaceConfig& config) {
+  return {config.max_keys, config.max_value_size, config.max_key_size};
 }
 
 uint32_t automatic_shard_count(uint64_t keys) {
@@ -198,7 +204,10 @@ Status NamespaceImpl::change_config(Change change) {
 Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limit) {
   if (shards_->routing().is_closed()) return error(shards_->closed_code());
   if (Status status = validate_config(config); !status.ok()) return status;
-  if (config.max_keys != config_.max_keys) {
+  if (limits_of(config) == limits_of(config_)) {
+    store_limits(config);
+  } else {
+    // With every shard held, so that nothing that was allowed before is stored after.
     const AllLock<Access::kWrite> all(*shards_, limit);
     if (!all.held()) return error(all.code());
     const uint64_t keys = count_keys(all);
@@ -207,8 +216,8 @@ Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limi
                         keys, " keys that namespace \"", name_, "\" holds");
     }
     usage_.set_limit(config.max_keys, keys);
+    store_limits(config);
   }
-  store_limits(config);
   config_ = config;
   return Status();
 }
@@ -252,10 +261,12 @@ Status NamespaceImpl::resize_shards(uint32_t shard_count) {
 Status NamespaceImpl::resize_claimed(uint32_t shard_count) {
   if (shard_count == 0 && !build_automatic_route_tables()) return StatusCode::kNoMemory;
   const StatusCode code = resizer_.resize(shard_count);
-  if (code != StatusCode::kOk) return error(code);
-  const MutexLock lock(config_mutex_);
-  config_.shard_count = shard_count;
-  return Status();
+  if (code != StatusCode::kOk && !resizer_.is_moving_to(shard_count)) return error(code);
+  {
+    const MutexLock lock(config_mutex_);
+    config_.shard_count = shard_count;
+  }
+  return code == StatusCode::kOk ? Status() : error(code);
 }
 
 Result<NamespaceStats> NamespaceImpl::stats() {

@@ -64,6 +64,13 @@ class NamespaceImpl {
                : StatusCode::kValueTooLarge;
   }
 
+  // Both, and again with the shard's lock held: a limit only shrinks while all shards are held.
+  Status check_sizes(std::string_view key, std::string_view value) const {
+    if (check_key(key) != StatusCode::kOk) return key_error(key);
+    if (check_value(value) != StatusCode::kOk) return value_error(value);
+    return Status();
+  }
+
   // A status with a message for a code that an operation met.
   Status error(StatusCode code) const;
   Status key_error(std::string_view key) const;

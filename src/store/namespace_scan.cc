@@ -70,7 +70,7 @@ class BucketWalk {
       entry->retain();
       entries.emplace_back(entry);
     });
-    if (set_.routing().generation() == listed_) {
+    if (listed_ != kNotListed && set_.routing().generation() == listed_) {
       for (uint32_t i = begin_[index]; i < begin_[index + 1]; ++i) mark_seen(by_shard_[i]);
       return;
     }

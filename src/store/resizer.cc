@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <span>
 
 namespace rkvs::internal {
 namespace {
@@ -12,8 +13,10 @@ namespace {
 constexpr StepBudget kHelpBudget = {8, 16};
 // What resize() does before it lets others have a turn at the resize.
 constexpr StepBudget kResizeBudget = {256, 4096};
-// Inserts into one source while its buckets move; more only make it look again.
-constexpr size_t kJournalCapacity = 4096;
+// Entries that are looked at with the source's lock held: some 20 us.
+constexpr size_t kScanSlice = 4096;
+// Inserts that are put into the lists with both locks held; more are sorted in between.
+constexpr size_t kFewInserts = 256;
 
 }  // namespace
 
@@ -49,6 +52,7 @@ StatusCode Resizer::resize(uint32_t shard_count) {
         // Ours, or one that was on before and must end first.
         const Progress progress = step(kResizeBudget);
         if (progress == Progress::kNoMemory) {
+          if (to_count_ == shard_count) automatic_.store(false, std::memory_order_relaxed);
           code = StatusCode::kNoMemory;
           done = true;
         }
@@ -64,8 +68,10 @@ StatusCode Resizer::resize(uint32_t shard_count) {
     }
     TableMemory::free_dropped();
   }
-  // What was asked for is not in force, so a namespace that grew by itself still does.
-  if (code != StatusCode::kOk) automatic_.store(was_automatic, std::memory_order_relaxed);
+  // Not in force and not on its way either: a namespace that grew by itself still does.
+  if (code != StatusCode::kOk && !is_moving_to(shard_count)) {
+    automatic_.store(was_automatic, std::memory_order_relaxed);
+  }
   return code;
 }
 
@@ -102,12 +108,12 @@ StatusCode Resizer::begin(uint32_t to) {
   routing.begin(to_, std::max(from_count_, to_count_));
   source_ = 0;
   next_ = 0;
-  gathered_ = false;
+  phase_ = Phase::kBegin;
   active_ = true;
   return StatusCode::kOk;
 }
 
-Resizer::Progress Resizer::step(StepBudget budget) {
+Resizer::Progress Resizer::step(StepBudget budget) try {
   size_t buckets = 0;
   size_t entries = 0;
   while (buckets < budget.buckets && entries < budget.entries) {
@@ -119,74 +125,56 @@ Resizer::Progress Resizer::step(StepBudget budget) {
       leave_source();
       continue;
     }
-    if (!gathered_) {
-      if (!gather()) return Progress::kNoMemory;
-      // Looking through a whole shard is a step of its own, one bucket aside: so a journal that
-      // overflows each time cannot keep the resize from getting on.
-      buckets = budget.buckets - 1;
+    switch (phase_) {
+      case Phase::kBegin:
+        if (!begin_source()) return Progress::kNoMemory;
+        break;
+      case Phase::kScan:
+        // A slice is a step of its own.
+        scan_slice();
+        entries += budget.entries;
+        break;
+      case Phase::kMove:
+        if (!move_bucket(buckets_[next_], &entries)) return Progress::kNoMemory;
+        ++buckets;
+        break;
     }
-    if (!move_bucket(buckets_[next_], &entries)) return Progress::kNoMemory;
-    if (gathered_) ++next_;
-    ++buckets;
   }
   return Progress::kMore;
+} catch (const std::bad_alloc&) {
+  // What the scan has found may not be in the lists, and it has gone on: look again.
+  if (phase_ == Phase::kScan) phase_ = Phase::kBegin;
+  return Progress::kNoMemory;
 }
 
-bool Resizer::gather() {
+bool Resizer::begin_source() {
+  lists_.reset(std::span(buckets_).subspan(next_, leaving_[source_ + 1] - next_));
+  journal_.clear();
   Shard& source = shards_[source_];
-  const uint32_t first = next_;
-  const uint32_t last = leaving_[source_ + 1];
-  try {
-    std::vector<uint64_t> journal;
-    journal.reserve(kJournalCapacity);
-    {
-      const WriterLock lock(source.mutex);
-      if (!source.start_journal(std::move(journal))) return false;
-    }
-    // Which of the leaving buckets a bucket is.
-    static_assert(kBucketCount - 1 <= UINT16_MAX);
-    std::vector<uint16_t> position(kBucketCount);
-    for (uint32_t i = first; i < last; ++i) {
-      position[buckets_[i]] = static_cast<uint16_t>(i - first);
-    }
-    const auto leaves = [&to = *to_, here = source_](uint64_t hash) {
-      return to[bucket_of(hash)] != here;
-    };
-
-    std::vector<uint64_t> found;
-    for (bool complete = false; !complete;) {
-      size_t size = 0;
-      {
-        const ReaderLock lock(source.mutex);
-        size = source.size();
-      }
-      found.clear();
-      found.reserve(size + size / 8 + 64);
-      complete = true;
-      const ReaderLock lock(source.mutex);
-      source.for_each([&](uint64_t hash, Entry*) {
-        if (!leaves(hash)) return;
-        if (found.size() < found.capacity()) {
-          found.push_back(hash);
-        } else {
-          complete = false;  // it grew a lot in between
-        }
-      });
-    }
-
-    offsets_.assign(last - first + 1, 0);
-    for (const uint64_t hash : found) ++offsets_[position[bucket_of(hash)] + 1U];
-    for (uint32_t i = 0; i < last - first; ++i) offsets_[i + 1] += offsets_[i];
-    hashes_.resize(found.size());
-    std::vector<uint32_t> cursor(offsets_.begin(), offsets_.end() - 1);
-    for (const uint64_t hash : found) hashes_[cursor[position[bucket_of(hash)]]++] = hash;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-  // From here on next_ counts from the first of the list.
-  leaving_[source_] = first;
-  gathered_ = true;
+  const WriterLock lock(source.mutex);
+  if (!source.start_journal()) return false;
+  phase_ = Phase::kScan;
   return true;
+}
+
+void Resizer::scan_slice() {
+  Shard& source = shards_[source_];
+  found_.clear();
+  found_.reserve(kScanSlice);
+  bool more = false;
+  {
+    const ReaderLock lock(source.mutex);
+    more = source.scan_hashes(kScanSlice, found_);
+  }
+  lists_.reserve(found_.size());
+  lists_.add(found_);
+  if (!more) phase_ = Phase::kMove;
+}
+
+void Resizer::absorb_journal() {
+  lists_.reserve(journal_.size() + kFewInserts);
+  lists_.add(journal_);
+  journal_.clear();
 }
 
 bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
@@ -195,22 +183,22 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
   const bool source_first = source_ < (*to_)[bucket];
   Shard& lower = source_first ? source : target;
   Shard& upper = source_first ? target : source;
-  const uint32_t position = next_ - leaving_[source_];
   for (;;) {
+    absorb_journal();
     size_t spare = 0;
     {
       const WriterLock lock_lower(lower.mutex);
       const WriterLock lock_upper(upper.mutex);
       source.mutex.assert_held();
       target.mutex.assert_held();
-      bool lost = false;
-      const std::vector<uint64_t>& journal = source.journal(&lost);
-      if (lost) {
-        gathered_ = false;
+      if (!source.swap_journal(journal_)) {
+        phase_ = Phase::kBegin;  // an insert found no memory to be noted
         return true;
       }
-      size_t count = offsets_[position + 1] - offsets_[position];
-      for (const uint64_t hash : journal) count += bucket_of(hash) == bucket ? 1 : 0;
+      if (journal_.size() > kFewInserts) continue;
+      lists_.add(journal_);
+      journal_.clear();
+      const size_t count = lists_.count(bucket);
       spare = target.spare_needed(count);
       if (spare == 0 || TableMemory::has_spare(spare)) {
         if (!source.prepare_write(0) || !target.prepare_write(0) ||
@@ -219,13 +207,12 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
         }
         target.make_room(count);
         target.raise_version(source.last_version());
-        for (uint32_t i = offsets_[position]; i < offsets_[position + 1]; ++i) {
-          source.move_entries(hashes_[i], target);
-        }
-        for (const uint64_t hash : journal) {
-          if (bucket_of(hash) == bucket) source.move_entries(hash, target);
-        }
+        lists_.for_each(bucket, [&](uint64_t hash) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+          source.move_entries(hash, target);
+        });
+        lists_.drop(bucket);
         shards_.routing().bucket_moved(bucket);
+        ++next_;
         *moved += count;
         return true;
       }
@@ -235,13 +222,13 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
 }
 
 void Resizer::leave_source() {
-  if (gathered_) {
+  if (phase_ != Phase::kBegin) {
     Shard& source = shards_[source_];
     const WriterLock lock(source.mutex);
     source.stop_journal();
     if (source_ >= to_count_) source.drop_empty_table();
   }
-  gathered_ = false;
+  phase_ = Phase::kBegin;
   ++source_;
 }
 
@@ -250,8 +237,9 @@ void Resizer::finish() {
   active_ = false;
   buckets_ = {};
   leaving_ = {};
-  hashes_ = {};
-  offsets_ = {};
+  lists_ = {};
+  journal_ = {};
+  found_ = {};
 }
 
 }  // namespace rkvs::internal

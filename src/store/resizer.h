@@ -11,6 +11,7 @@
 
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
+#include "store/bucket_lists.h"
 #include "store/shard_set.h"
 
 namespace rkvs::internal {
@@ -22,10 +23,10 @@ struct StepBudget {
 };
 
 // A resize goes through the shards that give buckets away, one after another. Of each it first
-// lists, under the shared lock, the hashes that will leave; what is inserted from then on, the
-// shard notes in its journal. Then bucket by bucket: lock both shards in ascending order, move the
-// references, mark the bucket as moved. No operation ever misses a key or waits for more than one
-// bucket.
+// lists the hashes that will leave, some thousands at a time under the shared lock; what is inserted
+// from then on, the shard notes in its journal. Then bucket by bucket: lock both shards in ascending
+// order, move the references, mark the bucket as moved. No operation ever misses a key, and none
+// waits for more than a slice of the list or one bucket.
 //
 // Two kinds of callers: resize() works until it is done; help() does a little, and with an
 // automatic shard count also begins when a shard has become too full. Writers call it after an
@@ -57,6 +58,12 @@ class Resizer {
   // the set was closed with.
   StatusCode resize(uint32_t shard_count);
 
+  // Whether a resize to this count is on, or was left half done for lack of memory.
+  bool is_moving_to(uint32_t shard_count) {
+    const MutexLock lock(mutex_);
+    return active_ && to_count_ == shard_count;
+  }
+
   // Closes the set, with no step running.
   void close(StatusCode code);
 
@@ -65,11 +72,12 @@ class Resizer {
 
   StatusCode begin(uint32_t to) RKVS_REQUIRES(mutex_);
   Progress step(StepBudget budget) RKVS_REQUIRES(mutex_);
-  // Lists what leaves the present source. False without memory.
-  bool gather() RKVS_REQUIRES(mutex_);
-  // Moves one bucket; `moved` counts entries. False without memory. May find that the list is out
-  // of date, and then only clears gathered_.
+  // The phases of one source. begin_source() and move_bucket() are false without memory, the others
+  // throw std::bad_alloc; nothing is lost either way. `moved` counts entries.
+  bool begin_source() RKVS_REQUIRES(mutex_);
+  void scan_slice() RKVS_REQUIRES(mutex_);
   bool move_bucket(uint32_t bucket, size_t* moved) RKVS_REQUIRES(mutex_);
+  void absorb_journal() RKVS_REQUIRES(mutex_);
   void leave_source() RKVS_REQUIRES(mutex_);
   void finish() RKVS_REQUIRES(mutex_);
 
@@ -89,11 +97,12 @@ class Resizer {
   std::vector<uint32_t> leaving_ RKVS_GUARDED_BY(mutex_);
   uint32_t source_ RKVS_GUARDED_BY(mutex_) = 0;
   uint32_t next_ RKVS_GUARDED_BY(mutex_) = 0;  // index into buckets_
-  bool gathered_ RKVS_GUARDED_BY(mutex_) = false;
-  // Of the present source: the leaving hashes, by bucket; offsets_[i] is where those of the i-th
-  // leaving bucket begin.
-  std::vector<uint64_t> hashes_ RKVS_GUARDED_BY(mutex_);
-  std::vector<uint32_t> offsets_ RKVS_GUARDED_BY(mutex_);
+  enum class Phase { kBegin, kScan, kMove };
+  Phase phase_ RKVS_GUARDED_BY(mutex_) = Phase::kBegin;
+  // Of the present source: what leaves it, and what is still to be put into the lists.
+  BucketLists lists_ RKVS_GUARDED_BY(mutex_);
+  std::vector<uint64_t> journal_ RKVS_GUARDED_BY(mutex_);
+  std::vector<uint64_t> found_ RKVS_GUARDED_BY(mutex_);
 };
 
 }  // namespace rkvs::internal

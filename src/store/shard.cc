@@ -35,9 +35,9 @@ bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
   }
   account_added(*entry);
   if (extra_ != nullptr && extra_->journaling) [[unlikely]] {
-    if (extra_->journal.size() < extra_->journal.capacity()) {
+    try {
       extra_->journal.push_back(hash);
-    } else {
+    } catch (const std::bad_alloc&) {
       extra_->journal_lost = true;
     }
   }
@@ -48,7 +48,7 @@ Entry* Shard::remove(const HashedKey& key) {
   Entry* entry = nullptr;
   if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
     entry = *slot;
-    table_.erase(key.hash);
+    erase_from_table(key.hash);
   } else if (slot = extra_ == nullptr ? nullptr : find_overflow_slot(key); slot != nullptr) {
     entry = *slot;
     auto& overflow = extra_->overflow;
@@ -80,25 +80,43 @@ Entry** Shard::find_overflow_slot(const HashedKey& key) {
   return nullptr;
 }
 
-bool Shard::start_journal(std::vector<uint64_t> journal) {
+bool Shard::start_journal() {
   ShardExtra* extra = get_or_make(extra_);
   if (extra == nullptr) return false;
-  extra->journal = std::move(journal);
   extra->journal.clear();
   extra->journaling = true;
   extra->journal_lost = false;
+  extra->scan = ShardExtra::Scan::kFromStart;
   return true;
 }
 
-const std::vector<uint64_t>& Shard::journal(bool* lost) const {
-  *lost = extra_->journal_lost;
-  return extra_->journal;
+bool Shard::scan_hashes(size_t limit, std::vector<uint64_t>& out) const {
+  using Scan = ShardExtra::Scan;
+  ShardExtra& extra = *extra_;
+  if (extra.scan == Scan::kAtEnd) return false;
+  if (extra.scan == Scan::kFromStart) {
+    for (const auto& collision : extra.overflow) out.push_back(collision.hash);
+  }
+  const bool more = table_.scan(extra.scan == Scan::kFromHash ? &extra.scan_hash : nullptr, limit,
+                                out, extra.scan_hash);
+  extra.scan = more ? Scan::kFromHash : Scan::kAtEnd;
+  return more;
+}
+
+void Shard::erase_from_table(uint64_t hash) {
+  if (extra_ != nullptr && extra_->scan == ShardExtra::Scan::kFromHash &&
+      extra_->scan_hash == hash) {
+    // The scan was to go on with this one: now with the one behind it.
+    if (!table_.next_hash(hash, extra_->scan_hash)) extra_->scan = ShardExtra::Scan::kAtEnd;
+  }
+  table_.erase(hash);
 }
 
 void Shard::stop_journal() {
   if (extra_ == nullptr) return;
   extra_->journaling = false;
   extra_->journal = {};
+  extra_->scan = ShardExtra::Scan::kAtEnd;
   drop_unused_extra();
 }
 
@@ -113,7 +131,7 @@ void Shard::move_entries(uint64_t hash, Shard& target) {
   if (Entry** slot = table_.find(hash); slot != nullptr) {
     account_removed(**slot);
     target.insert_as_is(hash, *slot);
-    table_.erase(hash);
+    erase_from_table(hash);
   }
   if (extra_ == nullptr) return;
   auto& overflow = extra_->overflow;

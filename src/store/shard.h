@@ -25,11 +25,16 @@ struct ShardExtra {
   // Entries whose 64-bit hash the table holds already for another key, or held when they came.
   std::vector<Collision> overflow;
 
-  // While a resize takes keys out of the shard: the hashes that came after it had looked. Room is
-  // made in advance; a hash that does not fit sets journal_lost instead, and the resize looks again.
+  // While a resize takes keys out of the shard: the hashes that came after it had begun to look. A
+  // hash for which there is no memory sets journal_lost instead, and the resize looks again.
   std::vector<uint64_t> journal;
   bool journaling = false;
   bool journal_lost = false;
+
+  // How far the resize has looked through the table: the hash to go on with.
+  enum class Scan { kFromStart, kFromHash, kAtEnd };
+  Scan scan = Scan::kAtEnd;
+  uint64_t scan_hash = 0;
 
   bool is_unused() const { return overflow.empty() && !journaling; }
 };
@@ -91,7 +96,11 @@ class alignas(64) Shard {
   size_t spare_needed(size_t inserts) const RKVS_REQUIRES_SHARED(mutex) {
     return table_.spare_needed(inserts);
   }
-  void make_room(size_t inserts) RKVS_REQUIRES(mutex) { table_.make_room(inserts); }
+  void make_room(size_t inserts) RKVS_REQUIRES(mutex) {
+    // A table that grows puts its entries in another order.
+    if (extra_ != nullptr) restart_scan(inserts);
+    table_.make_room(inserts);
+  }
   // Makes sure that `count` inserts whose hashes are taken cannot fail. False where there is no
   // memory.
   bool prepare_collisions(size_t count) RKVS_REQUIRES(mutex);
@@ -146,11 +155,17 @@ class alignas(64) Shard {
 
   // --- Moving buckets to another shard ----------------------------------------------------------
 
-  // Notes the hash of each insert from now on in `journal`, as many as it has capacity for. False
-  // where there is no memory.
-  bool start_journal(std::vector<uint64_t> journal) RKVS_REQUIRES(mutex);
-  // What came since; `lost` says that there was more. Valid until the shard changes.
-  const std::vector<uint64_t>& journal(bool* lost) const RKVS_REQUIRES_SHARED(mutex);
+  // Notes the hash of each insert from now on, and begins a scan. False where there is no memory.
+  bool start_journal() RKVS_REQUIRES(mutex);
+  // Appends some `limit` of the hashes that were there when the scan began, some of them twice if
+  // the table grows meanwhile. False at the end. `out` needs the capacity. By the resize alone.
+  bool scan_hashes(size_t limit, std::vector<uint64_t>& out) const RKVS_REQUIRES_SHARED(mutex);
+  // Hands out what was noted since the last call, for an empty vector that takes its place; false
+  // if something is missing.
+  bool swap_journal(std::vector<uint64_t>& journal) RKVS_REQUIRES(mutex) {
+    extra_->journal.swap(journal);
+    return !extra_->journal_lost;
+  }
   void stop_journal() RKVS_REQUIRES(mutex);
 
   // Makes room in `target` for whatever collisions move_entries() may bring there. False where
@@ -198,6 +213,13 @@ class alignas(64) Shard {
     return entry;
   }
   bool prepare_images(size_t leaving) RKVS_REQUIRES(mutex);
+  // Every entry that is in the table leaves it through here.
+  void erase_from_table(uint64_t hash) RKVS_REQUIRES(mutex);
+  void restart_scan(size_t inserts) RKVS_REQUIRES(mutex) {
+    if (table_.spare_needed(inserts) != 0 && extra_->scan == ShardExtra::Scan::kFromHash) {
+      extra_->scan = ShardExtra::Scan::kFromStart;
+    }
+  }
   void bury(Entry* entry) RKVS_REQUIRES(mutex);
   bool is_held(const Entry& entry) const RKVS_REQUIRES(mutex);
 

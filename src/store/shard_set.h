@@ -92,13 +92,20 @@ void unlock_shard(Shard& shard) RKVS_NO_THREAD_SAFETY_ANALYSIS {
   }
 }
 
+// For those who found that a bucket had moved while they locked: whether to give up. They may do so
+// again and again without waiting for a lock, which is what starts a deadline's clock.
+inline bool is_too_late(int tries, Deadline& deadline) {
+  constexpr int kFree = 8;
+  return tries >= kFree && Deadline::Clock::now() >= deadline.when();
+}
+
 // Holds the shard that a key is in.
 template <Access kAccess>
 class OwnerLock {
  public:
   OwnerLock(const ShardSet& set, const HashedKey& key, Deadline& deadline) {
     const uint32_t bucket = bucket_of(key.hash);
-    for (;;) {
+    for (int tries = 0;; ++tries) {
       const uint32_t index = set.routing().shard_of(bucket);
       if (index == Routing::kNoShard) [[unlikely]] {
         code_ = set.closed_code();
@@ -114,6 +121,10 @@ class OwnerLock {
         return;
       }
       unlock_shard<kAccess>(shard);
+      if (is_too_late(tries, deadline)) {
+        code_ = StatusCode::kTimeout;
+        return;
+      }
     }
   }
   ~OwnerLock() { unlock(); }

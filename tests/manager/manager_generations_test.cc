@@ -51,7 +51,7 @@ TEST(Generations, TheNewestIsLoadedAndReported) {
   Opened opened(directory);
   ASSERT_TRUE(opened.status.ok());
   EXPECT_EQ(opened.number(), "5");
-  const LoadReport report = opened.manager.load_report();
+  const LoadReport report = *opened.manager.load_report();
   EXPECT_EQ(report.file, "store.rkvs");
   EXPECT_EQ(report.namespaces, 1U);
   EXPECT_EQ(report.keys, 1U);
@@ -68,7 +68,7 @@ TEST(Generations, D2_ADamagedFileFallsBackToTheNewestWholeOneAndSaysSo) {
   Opened opened(directory);
   ASSERT_TRUE(opened.status.ok()) << opened.status.to_string();
   EXPECT_EQ(opened.number(), "1");
-  const LoadReport report = opened.manager.load_report();
+  const LoadReport report = *opened.manager.load_report();
   EXPECT_EQ(report.file, "store.rkvs.2");
   ASSERT_EQ(report.skipped.size(), 2U);
   EXPECT_EQ(report.skipped[0].file, "store.rkvs");
@@ -89,7 +89,7 @@ TEST(Generations, NoWholeOneIsSnapshotCorruptAndChangesNothing) {
   Opened opened(directory);
   EXPECT_CODE(opened.status, kSnapshotCorrupt);
   EXPECT_FALSE(opened.manager.is_initialized());
-  EXPECT_TRUE(opened.manager.load_report().file.empty());
+  EXPECT_CODE(opened.manager.load_report(), kNotInitialized);
 }
 
 TEST(Generations, AMissingFileStartsEmptyWhateverOlderOnesThereAre) {
@@ -99,7 +99,7 @@ TEST(Generations, AMissingFileStartsEmptyWhateverOlderOnesThereAre) {
   Opened opened(directory);
   ASSERT_TRUE(opened.status.ok());
   EXPECT_EQ(*opened.manager.namespace_count(), 0U);
-  EXPECT_TRUE(opened.manager.load_report().file.empty());
+  EXPECT_TRUE(opened.manager.load_report()->file.empty());
 }
 
 TEST(Generations, AHookThatThrowsHarmsNothing) {

@@ -81,7 +81,7 @@ class ManagerPersistence : public ::testing::Test {
   TempDir directory_;
 };
 
-// --- Round trips -----------------------------------------------------------------------------------
+// --- Round trips ---------------------------------------------------------------------------------
 
 TEST_F(ManagerPersistence, SaveAllAndInitializeBringEverythingBack) {
   const Contents binary = {
@@ -121,6 +121,26 @@ TEST_F(ManagerPersistence, SaveAllAndInitializeBringEverythingBack) {
   EXPECT_EQ(contents_of(find(manager, "automatic")), (Contents{{"k", "v"}}));
   EXPECT_EQ(find(manager, "nothing in it").get_config().max_keys, 1U);
   EXPECT_EQ(find(manager, "nothing in it").metadata()->key_count, 0U);
+}
+
+// Whatever can be made can be saved, and whatever can be saved can be loaded.
+TEST_F(ManagerPersistence, ManyNamespacesOfManyShardsComeBackThoughNothingIsInThem) {
+  constexpr int kNamespaces = 200;
+  constexpr uint32_t kShards = 200;
+  {
+    StorageManager manager = empty();
+    for (int i = 0; i < kNamespaces; ++i) {
+      ASSERT_OK(manager.create_namespace(std::to_string(i), {.shard_count = kShards}));
+    }
+    ASSERT_OK(manager.create_namespace("most", {.shard_count = kMaxShardCount}));
+    ASSERT_OK(manager.create_namespace("as many", {.shard_count = kMaxShardCount}));
+    ASSERT_OK(manager.save_all("f"));
+  }
+  StorageManager manager = loaded("f");
+  ASSERT_TRUE(manager.is_initialized());
+  EXPECT_EQ(*manager.namespace_count(), kNamespaces + 2U);
+  EXPECT_EQ(find(manager, "7").shard_key_counts()->size(), kShards);
+  EXPECT_EQ(find(manager, "most").shard_key_counts()->size(), kMaxShardCount);
 }
 
 TEST_F(ManagerPersistence, AnEmptyStoreIsAFileToo) {
@@ -230,7 +250,7 @@ TEST_F(ManagerPersistence, VersionsComeBackAndNeverRepeat) {
   }
 }
 
-// --- Placement (D12) -------------------------------------------------------------------------------
+// --- Placement (D12) -----------------------------------------------------------------------------
 
 TEST_F(ManagerPersistence, D12_PlacementIsNotInTheFile) {
   // The same data, saved by processes that hash keys and divide them into shards differently.
@@ -286,7 +306,7 @@ TEST_F(ManagerPersistence, D12_AnAutomaticNamespaceGoesOnGrowingAfterALoad) {
   EXPECT_EQ(ns.metadata()->key_count, 4 * kKeys);
 }
 
-// --- initialize(file) ------------------------------------------------------------------------------
+// --- initialize(file) ----------------------------------------------------------------------------
 
 TEST_F(ManagerPersistence, D13_AMissingFileStartsEmpty) {
   StorageManager manager = loaded("no such file");
@@ -437,7 +457,7 @@ TEST_F(ManagerPersistence, D14_ValuesOlderThanTheirLimitComeBack) {
   EXPECT_CODE(ns.put("new", "123"), kValueTooLarge);
 }
 
-// --- Limits of the manager -------------------------------------------------------------------------
+// --- Limits of the manager -----------------------------------------------------------------------
 
 TEST_F(ManagerPersistence, D14_TheProgramsLimitOfNamespacesWinsOverTheFiles) {
   {
@@ -496,7 +516,7 @@ TEST_F(ManagerPersistence, LoadedNamesAreValidated) {
   EXPECT_EQ(*manager.namespace_count(), 1U);
 }
 
-// --- Without files ---------------------------------------------------------------------------------
+// --- Without files -------------------------------------------------------------------------------
 
 TEST(ManagerWithoutPersistence, D14_EverySaveAndLoadIsNoPersistence) {
   StorageManager manager;
@@ -522,7 +542,7 @@ TEST_F(ManagerPersistence, AFileThatIsNotThereIsSnapshotNotFoundToALoad) {
   EXPECT_TRUE(directory_.names().empty());
 }
 
-// --- Names of files (D10) --------------------------------------------------------------------------
+// --- Names of files (D10) ------------------------------------------------------------------------
 
 TEST_F(ManagerPersistence, D10_FileNamesAreOneComponentInsideTheDirectory) {
   StorageManager manager = empty();

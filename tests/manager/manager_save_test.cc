@@ -51,7 +51,7 @@ void expect_no_temporaries(const TempDir& directory) {
   for (const std::string& name : directory.names()) EXPECT_NE(name.front(), '.') << name;
 }
 
-// --- One instant (D7) ------------------------------------------------------------------------------
+// --- One instant (D7) ----------------------------------------------------------------------------
 
 // Writers move money between their accounts by all-or-nothing batches that also write the number of
 // the batch into several keys; resizes go on all the time. In every snapshot the money is all there
@@ -213,7 +213,7 @@ TEST(SaveUnderLoad, NamespacesComeGoAndGrowDuringSaves) {
   }
 }
 
-// --- No lock during I/O (D8) -----------------------------------------------------------------------
+// --- No lock during I/O (D8) ---------------------------------------------------------------------
 
 // Stops the first thread that makes one certain call, until it is let go.
 class Gate {
@@ -352,7 +352,7 @@ TEST_F(SlowDisk, ALoadAsksAgainBeforeItAdds) {
   }
 }
 
-// --- Deleted in mid-save (D3) ----------------------------------------------------------------------
+// --- Deleted in mid-save (D3) --------------------------------------------------------------------
 
 TEST_F(SlowDisk, D3_DeletingANamespaceInMidSaveLeavesTheFileWhole) {
   Namespace ns = create("n");
@@ -401,7 +401,7 @@ TEST_F(SlowDisk, D3_ANamespaceDeletedJustBeforeItIsSavedDoesNotReplaceItsFile) {
   EXPECT_EQ(*reload(directory_, "all")->list_namespaces(), std::vector<std::string>{"other"});
 }
 
-// --- Overlapping saves (D6) ------------------------------------------------------------------------
+// --- Overlapping saves (D6) ----------------------------------------------------------------------
 
 TEST(OverlappingSaves, D6_ToOneNameLeaveOneOfThemWhole) {
   constexpr int kSavers = 3;
@@ -434,7 +434,7 @@ TEST(OverlappingSaves, D6_ToOneNameLeaveOneOfThemWhole) {
   expect_no_temporaries(directory);
 }
 
-// --- Failing disks (D2, D4) ------------------------------------------------------------------------
+// --- Failing disks (D2, D4) ----------------------------------------------------------------------
 
 // The n-th call to the system fails, for every n: whatever that leaves is the old file or the new
 // one, whole, and only a failed sync of the directory leaves open which.
@@ -572,7 +572,7 @@ TEST(FailingDisk, D4_AFullDiskIsAnErrorAndThePreviousFileStays) {
                                 "No space left on device");
 }
 
-// --- Generations -----------------------------------------------------------------------------------
+// --- Generations ---------------------------------------------------------------------------------
 
 TEST(Generations, OlderFilesStayBesideTheNewOne) {
   const TempDir directory;

@@ -30,7 +30,7 @@ StorageManager initialized(StorageConfig config = {}) {
   return manager;
 }
 
-// --- Life ------------------------------------------------------------------------------------------
+// --- Life ----------------------------------------------------------------------------------------
 
 TEST(StorageManager, BeforeInitializeEveryOperationIsNotInitialized) {
   const TempDir directory;
@@ -46,6 +46,7 @@ TEST(StorageManager, BeforeInitializeEveryOperationIsNotInitialized) {
   EXPECT_CODE(manager.all_namespace_stats(), kNotInitialized);
   EXPECT_CODE(manager.namespace_count(), kNotInitialized);
   EXPECT_CODE(manager.total_key_count(), kNotInitialized);
+  EXPECT_CODE(manager.load_report(), kNotInitialized);
   EXPECT_CODE(manager.save_namespace("a", "f"), kNotInitialized);
   EXPECT_CODE(manager.load_namespace("f"), kNotInitialized);
   EXPECT_CODE(manager.load_namespace_as("f", "a"), kNotInitialized);
@@ -144,6 +145,7 @@ TEST(StorageManager, MovingItKeepsHandlesAndLeavesTheOldOneClosed) {
   EXPECT_CODE(first.all_namespace_stats(), kClosed);
   EXPECT_CODE(first.namespace_count(), kClosed);
   EXPECT_CODE(first.total_key_count(), kClosed);
+  EXPECT_CODE(first.load_report(), kClosed);
   EXPECT_CODE(first.save_all("f"), kClosed);
   EXPECT_CODE(first.save_namespace("n", "f"), kClosed);
   EXPECT_CODE(first.load_namespace("f"), kClosed);
@@ -179,7 +181,7 @@ TEST(StorageManagerBuilder, PassesEverythingOn) {
   EXPECT_EQ(*second.list_namespaces(), std::vector<std::string>{"only"});
 }
 
-// --- Handles that outlive what they mean -----------------------------------------------------------
+// --- Handles that outlive what they mean ---------------------------------------------------------
 
 // Every operation of a handle, and that none of them does anything.
 void expect_everything_is(StatusCode code, Namespace ns) {
@@ -297,7 +299,7 @@ TEST(StorageManager, D33_DeletingUnderWritersEndsEachOfThem) {
   }
 }
 
-// --- Names -----------------------------------------------------------------------------------------
+// --- Names ---------------------------------------------------------------------------------------
 
 TEST(StorageManager, NamesOfNamespacesAreUtf8WithoutControlCharacters) {
   const struct {
@@ -364,7 +366,7 @@ TEST(StorageManager, NamesOfNamespacesAreUtf8WithoutControlCharacters) {
   EXPECT_EQ(*manager.namespace_count(), allowed);
 }
 
-// --- Namespaces ------------------------------------------------------------------------------------
+// --- Namespaces ----------------------------------------------------------------------------------
 
 TEST(StorageManager, CreatesFindsListsAndDeletesNamespaces) {
   StorageManager manager = initialized();
@@ -457,7 +459,7 @@ TEST(StorageManager, AnInvalidConfigurationCreatesNothing) {
   EXPECT_OK(manager.create_namespace("n", {.shard_count = 4096}));
 }
 
-// --- Configuration and figures ---------------------------------------------------------------------
+// --- Configuration and figures -------------------------------------------------------------------
 
 TEST(StorageManager, UpdatesItsConfigurationUnlessItIsBelowUse) {
   StorageManager manager = initialized();
@@ -561,7 +563,7 @@ TEST(StorageManager, ManyEmptyNamespacesStaySmall) {
   RecordProperty("bytes_each", std::to_string(each));
 }
 
-// --- Limits that nothing gets around ---------------------------------------------------------------
+// --- Limits that nothing gets around -------------------------------------------------------------
 
 TEST(StorageManager, D36_NoWayToWriteGetsAroundTheLimits) {
   StorageManager manager = initialized();
@@ -614,7 +616,7 @@ TEST(StorageManager, D36_ValuesAreSharedAndNeverChange) {
   EXPECT_EQ(value, "before");
 }
 
-// --- Everything at once ----------------------------------------------------------------------------
+// --- Everything at once --------------------------------------------------------------------------
 
 TEST(StorageManager, ServesCreatorsDeletersReadersAndFiguresAtOnce) {
   constexpr int kThreads = 4;

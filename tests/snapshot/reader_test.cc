@@ -669,6 +669,7 @@ TEST(SnapshotReader, D11_NamespacesAreHeldToTheRules) {
       [](NamespaceFields& f) { f.shards_in_use = 4097; },
       [](NamespaceFields& f) { f.lock_timeout_ms = 0; },
       [](NamespaceFields& f) { f.lock_timeout_ms = 3600001; },
+      [](NamespaceFields& f) { f.last_version = (uint64_t{1} << 62) + 1; },
       [](NamespaceFields& f) { f.entry_count = 1; },
       [](NamespaceFields& f) { f.value_bytes = 5; },
   };

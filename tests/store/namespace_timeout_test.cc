@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -156,43 +157,54 @@ TEST_F(TimeoutTest, D28_BestEffortKeepsTheFaultsThatItemsHaveAnyhow) {
 }
 
 TEST_F(TimeoutTest, D34_OneDeadlineCoversAWholeOperation) {
-  // Every shard is held: with one time limit for each lock, or each slice, these would take 8 times
-  // the lock_timeout and more. 300 ms, so that a busy machine cannot blur the difference.
-  ASSERT_TRUE(is_ok(ns_.set_lock_timeout(300ms)));
-  std::vector<std::string> keys;
-  for (int i = 0; i < 4000; ++i) keys.push_back(numbered("k", i));
-  std::vector<KeyValue> items;
-  for (const std::string& key : keys) items.push_back({key, "n"});
-  {
-    std::vector<std::unique_ptr<HeldShard>> held;
-    std::vector<bool> taken(8);
-    for (const std::string& key : keys) {
-      const uint32_t index = shard_of(key);
-      if (taken[index]) continue;
-      taken[index] = true;
-      held.push_back(std::make_unique<HeldShard>(ns_, key));
-    }
-    ASSERT_EQ(held.size(), 8U);
-    const std::pair<const char*, std::function<void()>> operations[] = {
-        {"all or nothing", [&] {
-           EXPECT_EQ(ns_.set_multiple(items, BatchMode::kAllOrNothing).status.code(), kTimeout);
-         }},
-        {"best effort", [&] {
-           const auto result = ns_.set_multiple(items, BatchMode::kBestEffort);
-           EXPECT_EQ(result.items.front().code, kTimeout);
-           EXPECT_EQ(result.items.back().code, kTimeout);
-         }},
-        {"metadata", [&] { EXPECT_EQ(ns_.metadata().code(), kTimeout); }},
-    };
-    for (const auto& [name, operation] : operations) {
-      const auto begin = Clock::now();
-      operation();
-      const auto taken_time = Clock::now() - begin;
-      EXPECT_GE(taken_time, 300ms) << name;
-      EXPECT_LT(taken_time, 1200ms) << name;
+  // The first shard is free after three quarters of the lock_timeout, the last one never: whoever
+  // counts anew for each lock, or for each slice, waits 1,400 ms instead of 800.
+  constexpr auto kLimit = 800ms;
+  constexpr auto kFirst = 600ms;
+  constexpr auto kTooLong = 1200ms;
+  ASSERT_TRUE(is_ok(ns_.set_lock_timeout(kLimit)));
+  // A slice of keys in the first shard, then one in the last.
+  std::vector<std::string> first;
+  std::vector<std::string> last;
+  for (int i = 0; first.size() < 1024 || last.empty(); ++i) {
+    std::string key = numbered("new", i);
+    if (shard_of(key) == 0 && first.size() < 1024) {
+      first.push_back(std::move(key));
+    } else if (shard_of(key) == 7 && last.empty()) {
+      last.push_back(std::move(key));
     }
   }
-  expect_untouched();
+  std::vector<std::string_view> keys(first.begin(), first.end());
+  keys.emplace_back(last[0]);
+  std::vector<KeyValue> items;
+  for (const std::string_view key : keys) items.push_back({key, "n"});
+
+  const HeldShard held_last(ns_, last[0]);
+  const std::pair<const char*, std::function<void()>> operations[] = {
+      {"all or nothing", [&] {
+         EXPECT_EQ(ns_.set_multiple(items, BatchMode::kAllOrNothing).status.code(), kTimeout);
+       }},
+      {"best effort", [&] {
+         EXPECT_EQ(ns_.get_multiple(keys, BatchMode::kBestEffort).items.back().code, kTimeout);
+       }},
+      {"metadata", [&] { EXPECT_EQ(ns_.metadata().code(), kTimeout); }},
+      {"set_max_keys", [&] { EXPECT_EQ(ns_.set_max_keys(1000).code(), kTimeout); }},
+  };
+  for (const auto& [name, operation] : operations) {
+    auto held_first = std::make_unique<HeldShard>(ns_, first[0]);
+    std::chrono::nanoseconds taken{0};
+    testing::Threads threads;
+    threads.start([&taken, &run = operation] {
+      const auto begin = Clock::now();
+      run();
+      taken = Clock::now() - begin;
+    });
+    std::this_thread::sleep_for(kFirst);
+    held_first.reset();
+    threads.join();
+    EXPECT_GE(taken, kLimit) << name;
+    EXPECT_LT(taken, kTooLong) << name;
+  }
 }
 
 TEST_F(TimeoutTest, TimedOutWritesLeaveNoMemoryBehind) {
