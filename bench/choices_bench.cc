@@ -2,7 +2,8 @@
 //
 //   choices_bench shards [KEYS] [ROUNDS]   entries a shard: get, set and batch get by shard count
 //   choices_bench header [KEYS] [ROUNDS]   20 bytes of entry header against 32
-//   choices_bench mover  [KEYS]            who moves the buckets of an automatic resize: the longest
+//   choices_bench mover  [KEYS]            who moves the buckets of an automatic resize: the
+//   longest
 //                                          waits of a thread that inserts
 //
 // docs/design.md says what was chosen and shows the figures.
@@ -69,7 +70,8 @@ void shards(size_t count, size_t rounds) {
 
 // --- header --------------------------------------------------------------------------------------
 
-// An entry like the store's with a header of `kHeader` bytes, of which the first are the references.
+// An entry like the store's with a header of `kHeader` bytes, of which the first are the
+// references.
 template <size_t kHeader>
 struct Block {
   static size_t size(std::string_view key, std::string_view value) {
@@ -113,10 +115,10 @@ void add_header(std::vector<std::shared_ptr<void>>& owners, std::vector<Candidat
                 const std::vector<uint32_t>& access) {
   auto store = std::make_shared<HeaderStore<kHeader>>();
   for (const uint32_t i : random_order(keys.size(), 1)) store->set(keys[i]);
-  const std::string name = std::to_string(kHeader) + " bytes of header, " +
-                           std::to_string(internal::Arena::block_size(
-                               Block<kHeader>::size(keys[0], kValue))) +
-                           " a block";
+  const std::string name =
+      std::to_string(kHeader) + " bytes of header, " +
+      std::to_string(internal::Arena::block_size(Block<kHeader>::size(keys[0], kValue))) +
+      " a block";
   const auto candidate = [&](auto work) {
     return Candidate{name, [work, &keys, &access](size_t segment) {
                        const auto start = Clock::now();
@@ -157,8 +159,7 @@ void show_waits(const char* name, std::vector<double>& waits, double total) {
 
 // Inserts all keys; `after(inserted)` runs inside the timed call.
 template <typename Store, typename After>
-void insert_all(const char* name, Store& store, const std::vector<std::string>& keys,
-                After after) {
+void insert_all(const char* name, Store& store, const std::vector<std::string>& keys, After after) {
   std::vector<double> waits;
   waits.reserve(keys.size());
   const auto begun = Clock::now();

@@ -88,14 +88,14 @@ void one_thread(const Setup& setup, UnlockedAbsl& absl, Rkvs& rkvs, LockedStd& s
     }
     return seconds_since(start);
   };
-  const std::vector<Candidate> candidates = {
-      segment_of("absl, unlocked, one by one", absl,
-                 [&setup](auto& store, size_t i) {
-                   Blob handle;
-                   if (!store.get(setup.key(i), handle)) std::abort();
-                   keep(handle);
-                 }),
-      {"rkvs, get_multiple", batches}};
+  const std::vector<Candidate> candidates = {segment_of("absl, unlocked, one by one", absl,
+                                                        [&setup](auto& store, size_t i) {
+                                                          Blob handle;
+                                                          if (!store.get(setup.key(i), handle))
+                                                            std::abort();
+                                                          keep(handle);
+                                                        }),
+                                             {"rkvs, get_multiple", batches}};
   print_ratios("batch get of 256", candidates, take_turns(candidates, setup.rounds, 10),
                10 * kSegment);
 }
@@ -180,10 +180,10 @@ void oversubscribed(const char* name, Store& store, const Setup& setup) {
     }
     const size_t count = all.size();
     const double p999 = percentile(all, 0.999);
-    std::printf("16 threads             %-20s %-6s %6.2f M/s  p99.9 %8.1f us  worst %8.1f us  "
-                "slowest thread %zu of %zu\n",
-                name, what, static_cast<double>(count) / 3e6, p999, all.back(), least,
-                count / kThreads);
+    std::printf(
+        "16 threads             %-20s %-6s %6.2f M/s  p99.9 %8.1f us  worst %8.1f us  "
+        "slowest thread %zu of %zu\n",
+        name, what, static_cast<double>(count) / 3e6, p999, all.back(), least, count / kThreads);
   };
   show("reads", reads);
   show("writes", writes);

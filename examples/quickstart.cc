@@ -3,7 +3,6 @@
 //
 //   quickstart [WORD_LIST]      default: /usr/share/dict/words
 #include <rkvs/all.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,10 +43,10 @@ void step(int number, std::string_view what) {
 
 void report_speed(std::string_view what, size_t operations, Clock::time_point since) {
   const std::chrono::duration<double> took = Clock::now() - since;
-  std::cout << "   " << std::left << std::setw(34) << what << std::right << std::setw(9) << operations
-            << " in " << std::fixed << std::setprecision(1) << std::setw(7) << took.count() * 1e3
-            << " ms: " << std::setprecision(2) << static_cast<double>(operations) / took.count() / 1e6
-            << " M/s\n";
+  std::cout << "   " << std::left << std::setw(34) << what << std::right << std::setw(9)
+            << operations << " in " << std::fixed << std::setprecision(1) << std::setw(7)
+            << took.count() * 1e3 << " ms: " << std::setprecision(2)
+            << static_cast<double>(operations) / took.count() / 1e6 << " M/s\n";
 }
 
 void report_balance(const rkvs::Namespace& ns) {
@@ -122,7 +121,8 @@ void run(const std::string& word_list) {
   for (size_t i = 0; i < words.size(); ++i) check(ns.set(words[i], values[i]).status());
   report_speed("set", words.size(), started);
   started = Clock::now();
-  for (size_t i = 0; i < words.size(); ++i) check(check(ns.get(words[i])) == values[i], "the value");
+  for (size_t i = 0; i < words.size(); ++i)
+    check(check(ns.get(words[i])) == values[i], "the value");
   report_speed("get", words.size(), started);
   report_balance(ns);
 
@@ -148,13 +148,13 @@ void run(const std::string& word_list) {
     check(ns.get_multiple(batch, BatchMode::kAllOrNothing).is_success(), "every word is there");
   }
   report_speed("get in batches of 500", keys.size(), started);
-  const auto failing = ns.set_multiple(
-      {{words[2], "overwritten"}, {"one key too many", "x"}}, BatchMode::kAllOrNothing);
+  const auto failing = ns.set_multiple({{words[2], "overwritten"}, {"one key too many", "x"}},
+                                       BatchMode::kAllOrNothing);
   check(failing.status.code() == rkvs::StatusCode::kTooManyKeys, "a batch that must fail");
   check(check(ns.get(words[2])) == values[2], "and has changed nothing");
   std::cout << "   all-or-nothing: " << failing.status.to_string() << "\n";
-  const auto partial = ns.consume_multiple({words[3], "no such word", words[4]},
-                                           BatchMode::kBestEffort);
+  const auto partial =
+      ns.consume_multiple({words[3], "no such word", words[4]}, BatchMode::kBestEffort);
   check(partial.status.ok() && partial.total_processed == 2, "best effort does what it can");
   std::cout << "   best effort: " << partial.total_processed << " of " << partial.items.size()
             << " items, the second is " << status_code_name(partial.items[1].code) << "\n";

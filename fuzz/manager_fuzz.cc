@@ -80,8 +80,34 @@ std::string name_of(FuzzInput& input) {
                                                     std::string("a\0b", 3),
                                                     "\xc3\xa9t\xc3\xa9 \xf0\x9f\x8e\x84",
                                                     "line\n"};
+  // The first and last sequence of each kind, and those next to them.
+  static const std::array<std::string, 22> edges = {"\x1f",
+                                                    "\x7f",
+                                                    "\x80",
+                                                    "\xc0\x80",
+                                                    "\xc1\xbf",
+                                                    "\xc2\x80",
+                                                    "\xc2\x9f",
+                                                    "\xc2\xa0",
+                                                    "\xdf\xbf",
+                                                    "\xe0\x9f\xbf",
+                                                    "\xe0\xa0\x80",
+                                                    "\xed\x9f\xbf",
+                                                    "\xed\xa0\x80",
+                                                    "\xed\xbf\xbf",
+                                                    "\xee\x80\x80",
+                                                    "\xef\xbf\xbf",
+                                                    "\xf0\x8f\xbf\xbf",
+                                                    "\xf0\x90\x80\x80",
+                                                    "\xf4\x8f\xbf\xbf",
+                                                    "\xf4\x90\x80\x80",
+                                                    "\xf5\x80\x80\x80",
+                                                    "\xe2\x82"};
   const uint32_t choice = input.below(16);
-  return choice < names.size() ? names[choice] : input.bytes(1 + input.below(8));
+  if (choice < names.size()) return names[choice];
+  if (choice == 12) return input.pick(edges);
+  if (choice == 13) return input.bytes(1) + input.pick(edges) + input.bytes(1);
+  return input.bytes(1 + input.below(8));
 }
 
 struct FileName {

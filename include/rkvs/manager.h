@@ -54,8 +54,8 @@ class StorageManager {
   Status initialize();
   // Makes the manager ready with what `file` holds, or empty when there is no such file. When the
   // file is damaged, the newest older generation of it that is whole is loaded instead (see
-  // load_report(); the log says so too); when there is none, it is SnapshotCorrupt. On any error the
-  // manager stays uninitialised, and files are never changed. NoPersistence, InvalidName,
+  // load_report(); the log says so too); when there is none, it is SnapshotCorrupt. On any error
+  // the manager stays uninitialised, and files are never changed. NoPersistence, InvalidName,
   // SnapshotVersion, Io, TooManyNamespaces, NoMemory.
   Status initialize(std::string_view file);
   // What initialize() found.

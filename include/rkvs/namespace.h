@@ -109,8 +109,9 @@ class Namespace {
   Status set_lock_timeout(std::chrono::milliseconds lock_timeout);
 
   // Checks everything first and then applies everything, or nothing: the limits at one instant,
-  // then the shards as resize_shards does. InvalidArgument, LimitBelowUse, Busy. If the resize meets
-  // NoMemory, the configuration is in force all the same and the move goes on with later inserts.
+  // then the shards as resize_shards does. InvalidArgument, LimitBelowUse, Busy. If the resize
+  // meets NoMemory, the configuration is in force all the same and the move goes on with later
+  // inserts.
   Status update_config(const NamespaceConfig& config);
 
   // Moves the data to `shard_count` shards, more or fewer, while all other operations go on; done

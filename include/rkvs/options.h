@@ -13,10 +13,10 @@
 namespace rkvs {
 
 // Fixed limits. A value or name outside of them is refused with an error that says so.
-inline constexpr std::size_t kMaxNamespaceNameSize = 128;            // bytes of UTF-8
-inline constexpr std::size_t kDefaultMaxKeySize = 64 * 1024;         // bytes
-inline constexpr std::size_t kLargestMaxKeySize = 1024 * 1024;       // bytes
-inline constexpr std::size_t kLargestValueSize = 1024 * 1024 * 1024; // bytes, inclusive
+inline constexpr std::size_t kMaxNamespaceNameSize = 128;             // bytes of UTF-8
+inline constexpr std::size_t kDefaultMaxKeySize = 64 * 1024;          // bytes
+inline constexpr std::size_t kLargestMaxKeySize = 1024 * 1024;        // bytes
+inline constexpr std::size_t kLargestValueSize = 1024 * 1024 * 1024;  // bytes, inclusive
 inline constexpr uint32_t kMaxShardCount = 4096;
 inline constexpr std::chrono::milliseconds kMinLockTimeout{1};
 inline constexpr std::chrono::milliseconds kMaxLockTimeout{3600 * 1000};

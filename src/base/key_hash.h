@@ -54,9 +54,9 @@ void jump_consistent_hash_steps(uint64_t key, int64_t count, Visit visit) {
   int64_t bucket = 0;
   for (;;) {
     key = key * 2862933555777941757ULL + 1;
-    const auto next = static_cast<int64_t>(static_cast<double>(bucket + 1) *
-                                           (static_cast<double>(int64_t{1} << 31) /
-                                            static_cast<double>((key >> 33) + 1)));
+    const auto next = static_cast<int64_t>(
+        static_cast<double>(bucket + 1) *
+        (static_cast<double>(int64_t{1} << 31) / static_cast<double>((key >> 33) + 1)));
     visit(bucket, next);
     if (next >= count) return;
     bucket = next;

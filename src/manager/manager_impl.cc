@@ -18,7 +18,8 @@ ManagerImpl::~ManagerImpl() {
 }
 
 Status ManagerImpl::check_initialized() const {
-  if (is_initialized()) [[likely]] return Status();
+  if (is_initialized()) [[likely]]
+    return Status();
   return make_error(StatusCode::kNotInitialized, "call StorageManager::initialize() first");
 }
 
@@ -169,9 +170,8 @@ Result<std::vector<NamespacePtr>> ManagerImpl::all() const {
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
-  std::sort(all.begin(), all.end(), [](const NamespacePtr& a, const NamespacePtr& b) {
-    return a->name() < b->name();
-  });
+  std::sort(all.begin(), all.end(),
+            [](const NamespacePtr& a, const NamespacePtr& b) { return a->name() < b->name(); });
   return all;
 }
 

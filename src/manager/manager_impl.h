@@ -96,8 +96,8 @@ class ManagerImpl {
   // Whether options or file allow so many. TooManyNamespaces.
   Status check_namespace_count(std::string_view file, const StorageConfig& from_file,
                                uint64_t count) const;
-  // All of `file`, or of the newest of its generations that is whole; `report` says which, and which
-  // were not. Empty if there is no such file.
+  // All of `file`, or of the newest of its generations that is whole; `report` says which, and
+  // which were not. Empty if there is no such file.
   Result<Loaded> read_newest(std::string_view file, LoadReport& report);
   Status initialize_once(std::optional<std::string_view> file) RKVS_REQUIRES(initialize_mutex_);
   void log_load_report() const noexcept;

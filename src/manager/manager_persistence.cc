@@ -19,7 +19,8 @@ namespace rkvs::internal {
 namespace {
 
 // A shard takes more memory than a namespace takes in a file, so that a small file could ask for
-// gigabytes of them. This many (128 MiB) go unquestioned, and one more for each sizeof(Shard) bytes.
+// gigabytes of them. This many (128 MiB) go unquestioned, and one more for each sizeof(Shard)
+// bytes.
 constexpr uint64_t kFreeShards = uint64_t{1} << 20;
 
 int64_t unix_ms() {
@@ -97,14 +98,11 @@ Status unsupported(std::string_view file, const SnapshotNamespace& info) {
 // What a failure to restore an entry says about the file.
 Status restore_error(StatusCode code, std::string_view file, const SnapshotNamespace& info) {
   switch (code) {
-    case StatusCode::kExists:
-      return corrupt(file, info, "a key stands in it twice");
+    case StatusCode::kExists: return corrupt(file, info, "a key stands in it twice");
     case StatusCode::kTooManyKeys:
       return corrupt(file, info, "it holds more keys than its own max_keys");
-    case StatusCode::kNoMemory:
-      return code;
-    default:
-      return corrupt(file, info, status_code_name(code));
+    case StatusCode::kNoMemory: return code;
+    default: return corrupt(file, info, status_code_name(code));
   }
 }
 
@@ -195,8 +193,7 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
     if (!event.ok()) return event.status();
     const SnapshotNamespace& info = reader.current_namespace();
     switch (*event) {
-      case SnapshotEvent::kEnd:
-        return loaded;
+      case SnapshotEvent::kEnd: return loaded;
       case SnapshotEvent::kNamespace: {
         wanted = !selection.from.has_value() || *selection.from == info.name;
         if (!wanted) break;
@@ -210,8 +207,8 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
           return make_error(StatusCode::kMemoryLimit, "\"", file, "\" asks for ", shards,
                             " shards, which is out of proportion to its size");
         }
-        auto created = NamespaceImpl::create(selection.new_name.value_or(info.name), config,
-                                             info.entry_count);
+        auto created =
+            NamespaceImpl::create(selection.new_name.value_or(info.name), config, info.entry_count);
         if (!created.ok()) return created.status();
         restore_last_version(**created, info.last_version);
         loaded.namespaces.push_back(*std::move(created));
@@ -225,8 +222,8 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
           if (entry.version > info.last_version) {
             return corrupt(file, info, "an entry has a greater version than any that was given");
           }
-          const StatusCode code = restore_entry(*loaded.namespaces.back(),
-                                                {entry.key, entry.value, entry.version});
+          const StatusCode code =
+              restore_entry(*loaded.namespaces.back(), {entry.key, entry.value, entry.version});
           if (code != StatusCode::kOk) return restore_error(code, file, info);
         }
         break;
@@ -236,8 +233,7 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
   return StatusCode::kNoMemory;
 }
 
-Result<ManagerImpl::Loaded> ManagerImpl::read_newest(std::string_view file,
-                                                     LoadReport& report) {
+Result<ManagerImpl::Loaded> ManagerImpl::read_newest(std::string_view file, LoadReport& report) {
   Status newest;
   for (uint32_t age = 0; age < kDefaultGenerations; ++age) {
     std::string name = generation_name(file, age);

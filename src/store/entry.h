@@ -33,7 +33,8 @@ struct Entry {
 
   // A new entry with one reference, version 0, and these bytes copied into it. nullptr where there
   // is no memory. `expires_at`: in milliseconds, 0 = never.
-  static Entry* create(std::string_view key, std::string_view value, int64_t expires_at = 0) noexcept;
+  static Entry* create(std::string_view key, std::string_view value,
+                       int64_t expires_at = 0) noexcept;
 
   // The two halves of create(): the memory of an entry of size_of() bytes, not filled in, and an
   // entry in it. Memory that is not used after all goes back with free_block().

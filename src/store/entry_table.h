@@ -128,7 +128,8 @@ class EntryTable {
   size_t target_size(size_t inserts) const {
     const size_t wanted = size() + inserts;
     const size_t capacity = map_.capacity();
-    const size_t grown = wanted * 32 > capacity * 25 ? safe_growth(capacity) + 2 : safe_growth(capacity);
+    const size_t grown =
+        wanted * 32 > capacity * 25 ? safe_growth(capacity) + 2 : safe_growth(capacity);
     const size_t target = std::max({wanted, grown, size_t{1}});
     // Asked for 7, absl may settle for a capacity of 7, of which safe_growth() counts on 6 only.
     return target == 7 ? 8 : target;

@@ -64,8 +64,7 @@ class Batch {
     }
     const size_t slice = atomic() ? size() : kBestEffortSlice;
     try {
-      for (size_t begin = 0; begin < size() && !stopped_ && !failed();
-           begin += slice) {
+      for (size_t begin = 0; begin < size() && !stopped_ && !failed(); begin += slice) {
         done_ = begin;
         work(begin, std::min(size(), begin + slice));
       }
@@ -152,8 +151,7 @@ class EntrySet {
   std::vector<const Entry*> slots_;
 };
 
-BatchResult get_batch(NamespaceImpl& self, std::span<const std::string_view> keys,
-                      BatchMode mode) {
+BatchResult get_batch(NamespaceImpl& self, std::span<const std::string_view> keys, BatchMode mode) {
   Batch batch(self, keys.size(), mode);
   batch.in_slices([&](size_t begin, size_t end) {
     BatchPlan plan(self.shards(), end - begin, [&](size_t i) { return keys[begin + i]; });
@@ -243,8 +241,8 @@ class SetSlice {
   void run() {
     const NamespaceImpl& self = batch_.self();
     bool no_memory = false;
-    const StatusCode code = plan_.run<Access::kWrite>(
-        batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
+    const StatusCode code =
+        plan_.run<Access::kWrite>(batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
           // Once more: a limit may have shrunk before the locks were had.
           for (size_t i = 0; i < items_.size(); ++i) {
             if (fresh_[i]) check_sizes(self, i);
@@ -315,8 +313,7 @@ class SetSlice {
       size_t collisions = 0;
       for (; last < by_shard_.size() && &plan_.shard(by_shard_[last]) == &shard; ++last) {
         const uint64_t hash = plan_.key(by_shard_[last]).hash;
-        const bool same_as_before =
-            last > first && plan_.key(by_shard_[last - 1]).hash == hash;
+        const bool same_as_before = last > first && plan_.key(by_shard_[last - 1]).hash == hash;
         if (same_as_before || shard.candidate(hash) != nullptr) ++collisions;
       }
       if (collisions != 0 && !shard.prepare_collisions(collisions)) return false;

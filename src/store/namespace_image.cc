@@ -41,8 +41,9 @@ Result<std::unique_ptr<Cut>> Cut::take(std::vector<std::shared_ptr<NamespaceImpl
       const StatusCode code = cut->attach_all();
       if (code == StatusCode::kBusy) continue;
       if (code != StatusCode::kOk) {
-        return make_error(code, "the longest lock_timeout of the namespaces passed before all were "
-                                "locked for an instant");
+        return make_error(code,
+                          "the longest lock_timeout of the namespaces passed before all were "
+                          "locked for an instant");
       }
       break;
     }

@@ -29,8 +29,8 @@ class NamespaceImage {
   uint64_t last_version = 0;
 
   uint32_t shard_count() const { return attached_; }
-  // The entries of one shard, which stay as they are until release() or the end of the cut. NoMemory.
-  // Used by one thread at a time.
+  // The entries of one shard, which stay as they are until release() or the end of the cut.
+  // NoMemory. Used by one thread at a time.
   Result<std::span<Entry* const>> entries(uint32_t shard);
   // Gives back what entries() took.
   void release(uint32_t shard) { images_[shard].entries = std::vector<Entry*>(); }

@@ -82,7 +82,8 @@ Status validate_config(const NamespaceConfig& config) {
 }
 
 Status validate_namespace_name(std::string_view name) {
-  if (name.empty()) return make_error(StatusCode::kInvalidName, "a namespace name may not be empty");
+  if (name.empty())
+    return make_error(StatusCode::kInvalidName, "a namespace name may not be empty");
   if (name.size() > kMaxNamespaceNameSize) {
     return make_error(StatusCode::kInvalidName, "the namespace name \"", name.substr(0, 32),
                       "...\" has ", name.size(), " bytes; the limit is ", kMaxNamespaceNameSize);
@@ -158,15 +159,14 @@ Status NamespaceImpl::error(StatusCode code) const {
                         largest_value_.load(std::memory_order_relaxed), " bytes");
     case StatusCode::kBusy:
       return make_error(code, "namespace \"", name_, "\" is being resized already");
-    default:
-      return Status(code);
+    default: return Status(code);
   }
 }
 
 Status NamespaceImpl::key_error(std::string_view key) const {
   if (shards_->routing().is_closed()) return error(shards_->closed_code());
-  return make_error(StatusCode::kKeyTooLarge, "a key of ", key.size(),
-                    " bytes; max_key_size is ", max_key_size_.load(std::memory_order_relaxed));
+  return make_error(StatusCode::kKeyTooLarge, "a key of ", key.size(), " bytes; max_key_size is ",
+                    max_key_size_.load(std::memory_order_relaxed));
 }
 
 Status NamespaceImpl::value_error(std::string_view value) const {

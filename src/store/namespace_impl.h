@@ -35,11 +35,14 @@ class NamespaceImpl {
  public:
   // `name` and `config` are valid. With an automatic shard count it begins with as many shards as
   // `expected_keys` will need. NoMemory.
-  static Result<std::shared_ptr<NamespaceImpl>> create(
-      std::string_view name, const NamespaceConfig& config, uint64_t expected_keys = 0,
-      const KeyHash& hash = KeyHash::of_process());
+  static Result<std::shared_ptr<NamespaceImpl>> create(std::string_view name,
+                                                       const NamespaceConfig& config,
+                                                       uint64_t expected_keys = 0,
+                                                       const KeyHash& hash = KeyHash::of_process());
 
-  static Namespace handle(std::shared_ptr<NamespaceImpl> impl) { return Namespace(std::move(impl)); }
+  static Namespace handle(std::shared_ptr<NamespaceImpl> impl) {
+    return Namespace(std::move(impl));
+  }
   static NamespaceImpl& of(const Namespace& handle) { return *handle.impl_; }
 
   const std::string& name() const { return name_; }
@@ -95,8 +98,7 @@ class NamespaceImpl {
   // Applies `change` to the configuration, shard_count aside, if what comes out is valid.
   template <typename Change>  // void(NamespaceConfig&)
   Status change_config(Change change);
-  Status apply_config(const NamespaceConfig& config, Deadline& limit)
-      RKVS_REQUIRES(config_mutex_);
+  Status apply_config(const NamespaceConfig& config, Deadline& limit) RKVS_REQUIRES(config_mutex_);
   // With all shards locked exclusively.
   uint64_t count_keys(const AllLock<Access::kWrite>& all) const;
   void store_limits(const NamespaceConfig& config);

@@ -27,8 +27,8 @@ void Resizer::help() {
   if (!shards_.routing().is_closed()) {
     if (!active_ && is_automatic()) {
       const uint32_t present = shards_.routing().shard_count();
-      const auto* next = std::upper_bound(kAutomaticShardCounts.begin(),
-                                          kAutomaticShardCounts.end(), present);
+      const auto* next =
+          std::upper_bound(kAutomaticShardCounts.begin(), kAutomaticShardCounts.end(), present);
       if (next != kAutomaticShardCounts.end()) static_cast<void>(begin(*next));
     }
     if (active_) static_cast<void>(step(kHelpBudget));
@@ -201,8 +201,8 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
       const size_t count = lists_.count(bucket);
       spare = target.spare_needed(count);
       if (spare == 0 || TableMemory::has_spare(spare)) {
-        if (!source.prepare_write(0) || !target.prepare_write(0) ||
-            !source.share_images(target) || !source.prepare_move(target)) {
+        if (!source.prepare_write(0) || !target.prepare_write(0) || !source.share_images(target) ||
+            !source.prepare_move(target)) {
           return false;
         }
         target.make_room(count);

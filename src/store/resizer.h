@@ -23,10 +23,10 @@ struct StepBudget {
 };
 
 // A resize goes through the shards that give buckets away, one after another. Of each it first
-// lists the hashes that will leave, some thousands at a time under the shared lock; what is inserted
-// from then on, the shard notes in its journal. Then bucket by bucket: lock both shards in ascending
-// order, move the references, mark the bucket as moved. No operation ever misses a key, and none
-// waits for more than a slice of the list or one bucket.
+// lists the hashes that will leave, some thousands at a time under the shared lock; what is
+// inserted from then on, the shard notes in its journal. Then bucket by bucket: lock both shards in
+// ascending order, move the references, mark the bucket as moved. No operation ever misses a key,
+// and none waits for more than a slice of the list or one bucket.
 //
 // Two kinds of callers: resize() works until it is done; help() does a little, and with an
 // automatic shard count also begins when a shard has become too full. Writers call it after an

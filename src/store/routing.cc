@@ -26,8 +26,7 @@ const RouteTable* route_table(uint32_t shard_count) noexcept {
   auto* table = new (std::nothrow) RouteTable;
   if (table == nullptr) return nullptr;
   for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
-    (*table)[bucket] =
-        static_cast<uint16_t>(jump_consistent_hash(bucket_key(bucket), shard_count));
+    (*table)[bucket] = static_cast<uint16_t>(jump_consistent_hash(bucket_key(bucket), shard_count));
   }
   slot.store(table, std::memory_order_release);
   return table;

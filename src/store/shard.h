@@ -65,7 +65,8 @@ class alignas(64) Shard {
   // The entry of the key, or nullptr. Keeps its own reference: take one before unlocking.
   Entry* find(const HashedKey& key) const RKVS_REQUIRES_SHARED(mutex) {
     Entry* const* slot = table_.find(key.hash);
-    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]] return *slot;
+    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]]
+      return *slot;
     return extra_ == nullptr ? nullptr : find_overflow(key);
   }
   // For pipelines, without certainty: the entry that find(key) will look at first.
@@ -116,7 +117,8 @@ class alignas(64) Shard {
   // Valid until the shard changes or is unlocked.
   Entry** find_slot(const HashedKey& key) RKVS_REQUIRES(mutex) {
     Entry** slot = table_.find(key.hash);
-    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]] return slot;
+    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]]
+      return slot;
     return extra_ == nullptr ? nullptr : find_overflow_slot(key);
   }
 
@@ -209,7 +211,8 @@ class alignas(64) Shard {
   // Every entry that leaves the table passes through here, with the table's reference, which is for
   // the caller: saves that need the entry get one of their own.
   Entry* unlink(Entry* entry) RKVS_REQUIRES(mutex) {
-    if (images_ != nullptr) [[unlikely]] bury(entry);
+    if (images_ != nullptr) [[unlikely]]
+      bury(entry);
     return entry;
   }
   bool prepare_images(size_t leaving) RKVS_REQUIRES(mutex);

@@ -17,8 +17,7 @@ Result<std::unique_ptr<ShardSet>> ShardSet::create(uint32_t shard_count, const K
   void* memory = mmap(nullptr, kReservedBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return StatusCode::kNoMemory;
-  auto* set =
-      new (std::nothrow) ShardSet(static_cast<Shard*>(memory), table, shard_count, hash);
+  auto* set = new (std::nothrow) ShardSet(static_cast<Shard*>(memory), table, shard_count, hash);
   if (set == nullptr) {
     munmap(memory, kReservedBytes);
     return StatusCode::kNoMemory;

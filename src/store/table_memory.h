@@ -8,9 +8,9 @@
 namespace rkvs::internal {
 
 // absl's tables allocate when they grow, in the middle of an operation, and are left broken when
-// that throws (LTS 20220623). So whoever is about to grow a table first adds a spare block here, off
-// any lock, and the table's allocator then takes it from here and cannot fail. Blocks that tables
-// drop meanwhile are kept until free_dropped(), which is called when no lock is held.
+// that throws (LTS 20220623). So whoever is about to grow a table first adds a spare block here,
+// off any lock, and the table's allocator then takes it from here and cannot fail. Blocks that
+// tables drop meanwhile are kept until free_dropped(), which is called when no lock is held.
 //
 // All of it belongs to the calling thread.
 class TableMemory {

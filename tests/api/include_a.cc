@@ -10,6 +10,7 @@
 #include <rkvs/value.h>
 #include <rkvs/version.h>
 // Again.
+#include <gtest/gtest.h>
 #include <rkvs/all.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
@@ -19,8 +20,6 @@
 #include <rkvs/status.h>
 #include <rkvs/value.h>
 #include <rkvs/version.h>
-
-#include <gtest/gtest.h>
 
 #include <string>
 #include <type_traits>
@@ -59,9 +58,9 @@ TEST(PublicHeaders, TypesGoFromOneFileToAnother) {
 
 TEST(PublicHeaders, VersionOfHeadersAndLibraryAgree) {
   EXPECT_EQ(rkvs::version(), RKVS_VERSION_STRING);
-  EXPECT_EQ(std::string(RKVS_VERSION_STRING),
-            std::to_string(RKVS_VERSION_MAJOR) + "." + std::to_string(RKVS_VERSION_MINOR) + "." +
-                std::to_string(RKVS_VERSION_PATCH));
+  EXPECT_EQ(std::string(RKVS_VERSION_STRING), std::to_string(RKVS_VERSION_MAJOR) + "." +
+                                                  std::to_string(RKVS_VERSION_MINOR) + "." +
+                                                  std::to_string(RKVS_VERSION_PATCH));
 }
 
 // What programs rely on when they keep these in their own containers.

@@ -1,15 +1,15 @@
 // See include_a.cc: the same headers the other way round.
-#include <rkvs/version.h>
-#include <rkvs/value.h>
-#include <rkvs/status.h>
-#include <rkvs/stats.h>
-#include <rkvs/options.h>
-#include <rkvs/namespace.h>
-#include <rkvs/manager.h>
-#include <rkvs/batch.h>
-#include <rkvs/all.h>
-
 #include "tests/api/include_b.h"
+
+#include <rkvs/all.h>
+#include <rkvs/batch.h>
+#include <rkvs/manager.h>
+#include <rkvs/namespace.h>
+#include <rkvs/options.h>
+#include <rkvs/stats.h>
+#include <rkvs/status.h>
+#include <rkvs/value.h>
+#include <rkvs/version.h>
 
 namespace include_b {
 

@@ -1,7 +1,6 @@
+#include <gtest/gtest.h>
 #include <rkvs/status.h>
 #include <rkvs/version.h>
-
-#include <gtest/gtest.h>
 
 #include <memory>
 #include <string>

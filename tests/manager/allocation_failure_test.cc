@@ -45,8 +45,8 @@ struct Arguments {
   std::string absent = long_name("absent");
   std::string other = long_name("other");
   std::string value = std::string(500, 'v');
-  std::vector<std::string> keys;       // half of them there
-  std::vector<std::string> there;      // all of them there
+  std::vector<std::string> keys;   // half of them there
+  std::vector<std::string> there;  // all of them there
   std::vector<std::string_view> key_views;
   std::vector<std::string_view> there_views;
   std::vector<KeyValue> items;
@@ -183,7 +183,10 @@ class AllocationFailure : public ::testing::TestWithParam<Operation> {};
 
 TEST_P(AllocationFailure, OfOperatorNewIsNoMemoryOrHarmless) {
   directory();
-  expect_no_leak([] { run_once(GetParam(), [] {}, [] { return false; }); });
+  expect_no_leak([] {
+    run_once(
+        GetParam(), [] {}, [] { return false; });
+  });
   for (const bool for_good : {false, true}) {
     bool done = false;
     for (int64_t n = 1; !done && !HasFailure(); ++n) {
@@ -348,13 +351,11 @@ const Operation kOperations[] = {
     {"SetMaxKeysBelowUse", [](Store& s) { return s.users.set_max_keys(2).code(); },
      StatusCode::kLimitBelowUse},
     {"UpdateConfig",
-     [](Store& s) {
-       return s.users.update_config({.max_keys = 300, .shard_count = 3}).code();
-     }},
+     [](Store& s) { return s.users.update_config({.max_keys = 300, .shard_count = 3}).code(); }},
     {"ResizeUp", [](Store& s) { return s.users.resize_shards(37).code(); }, StatusCode::kOk, true},
     {"ResizeDown", [](Store& s) { return s.users.resize_shards(1).code(); }, StatusCode::kOk, true},
-    {"ResizeToAutomatic", [](Store& s) { return s.users.resize_shards(0).code(); },
-     StatusCode::kOk, true},
+    {"ResizeToAutomatic", [](Store& s) { return s.users.resize_shards(0).code(); }, StatusCode::kOk,
+     true},
     {"ResizeOfAnAutomaticNamespace",
      [](Store& s) {
        auto other = s.manager.get_namespace(args().other);

@@ -106,8 +106,8 @@ TEST(Generations, AHookThatThrowsHarmsNothing) {
   const TempDir directory;
   save_numbers(directory, 2);
   damage(directory / "store.rkvs");
-  StorageManager manager({.directory = directory.path(),
-                          .log = [](LogLevel, std::string_view) { throw 1; }});
+  StorageManager manager(
+      {.directory = directory.path(), .log = [](LogLevel, std::string_view) { throw 1; }});
   EXPECT_TRUE(manager.initialize("store.rkvs").ok());
 }
 

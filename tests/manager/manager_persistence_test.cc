@@ -95,8 +95,11 @@ TEST_F(ManagerPersistence, SaveAllAndInitializeBringEverythingBack) {
       {std::string(64 * 1024, 'k'), "the largest key"},
       {"large", std::string(3 << 20, '\x01')},
   };
-  const NamespaceConfig first{.max_keys = 100, .max_value_size = 4 << 20, .max_key_size = 1 << 16,
-                              .shard_count = 7, .lock_timeout = 1234ms};
+  const NamespaceConfig first{.max_keys = 100,
+                              .max_value_size = 4 << 20,
+                              .max_key_size = 1 << 16,
+                              .shard_count = 7,
+                              .lock_timeout = 1234ms};
   const NamespaceConfig second{.shard_count = 0, .lock_timeout = 1h};
   {
     StorageManager manager = empty({.max_namespaces = 5});
@@ -318,7 +321,7 @@ TEST_F(ManagerPersistence, D13_AMissingFileStartsEmpty) {
 TEST_F(ManagerPersistence, D13_AMissingDirectoryIsMadeAndAMissingParentIsAnError) {
   StorageManager manager({.directory = directory_ / "new"});
   EXPECT_OK(manager.initialize("store.rkvs"));
-  struct stat info{};
+  struct stat info {};
   ASSERT_EQ(stat((directory_ / "new").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700U);
 
@@ -424,8 +427,8 @@ TEST_F(ManagerPersistence, D11_WhatAFileSaysIsHeldToTheRulesOfThisStore) {
     forge(file, {info}, {entries});
     Refusal(directory_, file, info.name).expect(StatusCode::kSnapshotCorrupt, words);
   };
-  expect_corrupt("more keys than max_keys", {.name = "n", .max_keys = 1},
-                 {{"a", "1"}, {"b", "2"}}, "more keys than its own max_keys");
+  expect_corrupt("more keys than max_keys", {.name = "n", .max_keys = 1}, {{"a", "1"}, {"b", "2"}},
+                 "more keys than its own max_keys");
   expect_corrupt("a key twice", {.name = "n"}, {{"a", "1"}, {"b", "2"}, {"a", "3"}},
                  "a key stands in it twice");
   expect_corrupt("a name that is not UTF-8", {.name = "n\xFF"}, {}, "not UTF-8");
@@ -549,8 +552,20 @@ TEST_F(ManagerPersistence, D10_FileNamesAreOneComponentInsideTheDirectory) {
   ASSERT_OK(manager.create_namespace("n"));
   const std::string outside = (directory_.path().parent_path() / "rkvs_escaped").string();
   const std::string names[] = {
-      "", ".", "..", ".hidden", "..x", "a/b", "/", "a/", "/etc/passwd", outside,
-      "../rkvs_escaped", "x/../../rkvs_escaped", std::string("a\0b", 3), std::string(201, 'x'),
+      "",
+      ".",
+      "..",
+      ".hidden",
+      "..x",
+      "a/b",
+      "/",
+      "a/",
+      "/etc/passwd",
+      outside,
+      "../rkvs_escaped",
+      "x/../../rkvs_escaped",
+      std::string("a\0b", 3),
+      std::string(201, 'x'),
       std::string(100'000, 'x'),
   };
   for (const std::string& name : names) {
@@ -597,7 +612,7 @@ TEST_F(ManagerPersistence, D10_ALinkUnderTheNameIsNotFollowed) {
 TEST_F(ManagerPersistence, AFileThatIsSavedIsForItsOwnerAlone) {
   StorageManager manager = empty();
   ASSERT_OK(manager.save_all("f"));
-  struct stat info{};
+  struct stat info {};
   ASSERT_EQ(stat((directory_ / "f").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
 }

@@ -568,8 +568,8 @@ TEST(FailingDisk, D4_AFullDiskIsAnErrorAndThePreviousFileStays) {
     const TempDir& directory;
     ~Unmount() { umount2(directory.path().c_str(), MNT_DETACH); }
   } const unmount{directory};
-  expect_previous_file_survives(directory, [](auto save) { return save(); },
-                                "No space left on device");
+  expect_previous_file_survives(
+      directory, [](auto save) { return save(); }, "No space left on device");
 }
 
 // --- Generations ---------------------------------------------------------------------------------

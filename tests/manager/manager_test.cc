@@ -483,7 +483,10 @@ TEST(StorageManager, D27_UpdatesANamespacesConfigurationWholeOrNotAtAll) {
   ASSERT_OK(ns.set_multiple({{"a", "1"}, {"b", "2"}, {"c", "3"}}, BatchMode::kAllOrNothing).status);
   const NamespaceConfig before = ns.get_config();
 
-  NamespaceConfig wanted{.max_keys = 10, .max_value_size = 4, .max_key_size = 8, .shard_count = 4,
+  NamespaceConfig wanted{.max_keys = 10,
+                         .max_value_size = 4,
+                         .max_key_size = 8,
+                         .shard_count = 4,
                          .lock_timeout = 50ms};
   NamespaceConfig below_use = wanted;
   below_use.max_keys = 2;

@@ -69,8 +69,8 @@ TEST(Entry, HasKeyComparesAllBytes) {
 
 TEST(Entry, VersionHas64Bits) {
   const EntryRef entry(Entry::create("k", "v"));
-  for (const uint64_t version : {uint64_t{1}, uint64_t{0xFFFFFFFF}, uint64_t{1} << 32,
-                                 ~uint64_t{0}}) {
+  for (const uint64_t version :
+       {uint64_t{1}, uint64_t{0xFFFFFFFF}, uint64_t{1} << 32, ~uint64_t{0}}) {
     entry->set_version(version);
     EXPECT_EQ(entry->version(), version);
   }

@@ -1,7 +1,6 @@
 // Batch operations, one thread at a time.
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 
 #include <string>
 #include <string_view>
@@ -97,8 +96,9 @@ TEST_P(NamespaceBatchTest, D29_FailureIsNotSuccess) {
 TEST_P(NamespaceBatchTest, EmptyBatchIsSuccess) {
   Namespace ns = make();
   for (const BatchMode mode : {kAll, kBest}) {
-    for (const BatchResult& result : {ns.get_multiple({}, mode), ns.set_multiple({}, mode),
-                                      ns.delete_multiple({}, mode), ns.consume_multiple({}, mode)}) {
+    for (const BatchResult& result :
+         {ns.get_multiple({}, mode), ns.set_multiple({}, mode), ns.delete_multiple({}, mode),
+          ns.consume_multiple({}, mode)}) {
       EXPECT_TRUE(result.is_success());
       EXPECT_TRUE(result.items.empty());
       EXPECT_EQ(result.total_processed, 0U);
@@ -197,8 +197,8 @@ TEST_P(NamespaceBatchTest, D32_KeysAreAnyBytes) {
 TEST_P(NamespaceBatchTest, D26_DuplicateKeysInSetCountOnce) {
   for (const BatchMode mode : {kAll, kBest}) {
     Namespace ns = make_with({{"old", "0123456789"}});
-    const BatchResult result = ns.set_multiple(
-        {{"k", "1"}, {"old", "a"}, {"k", "22"}, {"old", "bb"}, {"k", "333"}}, mode);
+    const BatchResult result =
+        ns.set_multiple({{"k", "1"}, {"old", "a"}, {"k", "22"}, {"old", "bb"}, {"k", "333"}}, mode);
     EXPECT_TRUE(result.is_success());
     EXPECT_EQ(values_of(result), (Texts{"-", "0123456789", "1", "a", "22"}));
     EXPECT_EQ(count_of(ns), 2U);
@@ -227,7 +227,8 @@ TEST_P(NamespaceBatchTest, D30_SecondRemovalOfAKeyIsNotFound) {
   const BatchResult consumed = ns.consume_multiple({"a", "a"}, kBest);
   EXPECT_EQ(codes_of(consumed), (Codes{kOk, kNotFound}));
   EXPECT_EQ(values_of(consumed), (Texts{"1", "-"}));
-  EXPECT_EQ(codes_of(ns.delete_multiple({"b", "b", "b"}, kBest)), (Codes{kOk, kNotFound, kNotFound}));
+  EXPECT_EQ(codes_of(ns.delete_multiple({"b", "b", "b"}, kBest)),
+            (Codes{kOk, kNotFound, kNotFound}));
   EXPECT_EQ(count_of(ns), 0U);
 }
 
@@ -283,9 +284,8 @@ TEST_P(NamespaceBatchTest, D24_AllOrNothingRespectsMaxKeysAsAWhole) {
 
 TEST_P(NamespaceBatchTest, D26_DuplicatesCountOnceAgainstMaxKeys) {
   Namespace ns = make_limited(2, {});
-  EXPECT_TRUE(
-      ns.set_multiple({{"a", "1"}, {"a", "2"}, {"b", "1"}, {"a", "3"}, {"b", "2"}}, kAll)
-          .is_success());
+  EXPECT_TRUE(ns.set_multiple({{"a", "1"}, {"a", "2"}, {"b", "1"}, {"a", "3"}, {"b", "2"}}, kAll)
+                  .is_success());
   EXPECT_EQ(count_of(ns), 2U);
   EXPECT_EQ(value_of(ns, "a"), "3");
 }

@@ -1,7 +1,6 @@
 // Limits and configuration of a namespace.
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 
 #include <atomic>
 #include <chrono>
@@ -229,8 +228,13 @@ TEST(NamespaceLimits, D24_MaxKeysIsNeverExceededByWritersOfEveryKind) {
         switch ((i + thread) % 6) {
           case 0: static_cast<void>(ns.set(a, "v")); break;
           case 1: static_cast<void>(ns.put(b, "v")); break;
-          case 2: static_cast<void>(ns.set_multiple({{a, "v"}, {b, "v"}, {a, "w"}}, BatchMode::kAllOrNothing)); break;
-          case 3: static_cast<void>(ns.set_multiple({{b, "v"}, {a, "v"}}, BatchMode::kBestEffort)); break;
+          case 2:
+            static_cast<void>(
+                ns.set_multiple({{a, "v"}, {b, "v"}, {a, "w"}}, BatchMode::kAllOrNothing));
+            break;
+          case 3:
+            static_cast<void>(ns.set_multiple({{b, "v"}, {a, "v"}}, BatchMode::kBestEffort));
+            break;
           case 4: static_cast<void>(ns.delete_key(a)); break;
           default: static_cast<void>(ns.consume_multiple({a, b}, BatchMode::kBestEffort)); break;
         }

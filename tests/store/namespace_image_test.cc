@@ -206,7 +206,8 @@ TEST(Cut, GivesBackAllMemoryInTheEnd) {
 }
 
 TEST(Cut, EntriesWithOneHashAreKeptApart) {
-  const auto impl = *NamespaceImpl::create("test", {.shard_count = 5}, 0, KeyHash(1, 0x70000000000));
+  const auto impl =
+      *NamespaceImpl::create("test", {.shard_count = 5}, 0, KeyHash(1, 0x70000000000));
   Namespace ns = NamespaceImpl::handle(impl);
   for (int i = 0; i < 300; ++i) ASSERT_TRUE(ns.set("k" + std::to_string(i), "old").ok());
   const auto cut = cut_of({impl});

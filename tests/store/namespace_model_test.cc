@@ -1,7 +1,6 @@
 // A namespace against a std::map, through thousands of random operations of every kind.
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 
 #include <algorithm>
 #include <map>
@@ -164,8 +163,8 @@ class ModelTest : public ::testing::TestWithParam<std::tuple<HashStrength, int>>
       }
       case 2: ASSERT_EQ(ns_.put(k, v).code(), model_.set(k, v, &expected)); break;
       case 3: {
-        const bool too_large = v.size() > model_.config().max_value_size &&
-                               model_.config().max_value_size != 0;
+        const bool too_large =
+            v.size() > model_.config().max_value_size && model_.config().max_value_size != 0;
         StatusCode code = model_.data().count(k) == 0 ? StatusCode::kNotFound : StatusCode::kOk;
         if (too_large) code = StatusCode::kValueTooLarge;
         if (code == StatusCode::kOk) expected = model_.replace(k, v);
@@ -205,8 +204,9 @@ class ModelTest : public ::testing::TestWithParam<std::tuple<HashStrength, int>>
     for (size_t i = batch_size(); i > 0; --i) {
       // Removals of absent keys fail most all-or-nothing batches: often name what is there.
       if (below(3) != 0 && !model_.data().empty()) {
-        keys.push_back(std::next(model_.data().begin(),
-                                 static_cast<long>(below(model_.data().size())))->first);
+        keys.push_back(
+            std::next(model_.data().begin(), static_cast<long>(below(model_.data().size())))
+                ->first);
       } else {
         keys.push_back(key());
       }
@@ -225,9 +225,8 @@ class ModelTest : public ::testing::TestWithParam<std::tuple<HashStrength, int>>
       });
       result = ns_.set_multiple(items, m);
     } else if (kind == 2) {
-      expected = model_.batch(keys.size(), m, [&](auto&, size_t i, auto* found) {
-        return model_.get(keys[i], found);
-      });
+      expected = model_.batch(
+          keys.size(), m, [&](auto&, size_t i, auto* found) { return model_.get(keys[i], found); });
       result = ns_.get_multiple(views, m);
     } else {
       expected = model_.batch(keys.size(), m, [&](auto& data, size_t i, auto* old) {
@@ -312,14 +311,16 @@ class ModelTest : public ::testing::TestWithParam<std::tuple<HashStrength, int>>
   Namespace ns_;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Runs, ModelTest,
-    ::testing::Combine(::testing::Values(HashStrength::kFull, HashStrength::kWeak),
-                       ::testing::Values(1, 2, 3)),
-    [](const auto& param) {
-      return std::string(std::get<0>(param.param) == HashStrength::kWeak ? "WeakHash" : "FullHash") +
-             "Seed" + std::to_string(std::get<1>(param.param));
-    });
+INSTANTIATE_TEST_SUITE_P(Runs, ModelTest,
+                         ::testing::Combine(::testing::Values(HashStrength::kFull,
+                                                              HashStrength::kWeak),
+                                            ::testing::Values(1, 2, 3)),
+                         [](const auto& param) {
+                           return std::string(std::get<0>(param.param) == HashStrength::kWeak
+                                                  ? "WeakHash"
+                                                  : "FullHash") +
+                                  "Seed" + std::to_string(std::get<1>(param.param));
+                         });
 
 TEST_P(ModelTest, D22_D24_D26_D30_D31_EveryOperationDoesWhatAMapWould) {
   const int steps = testing::scaled_down(8000, 4) * testing::test_scale();

@@ -1,7 +1,6 @@
 // Going through all keys.
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 
 #include <algorithm>
 #include <atomic>

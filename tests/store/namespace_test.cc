@@ -1,7 +1,6 @@
 // Single-key operations.
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -118,9 +117,10 @@ TEST_P(NamespaceTest, EmptyValueIsNotAMissingOne) {
 
 TEST_P(NamespaceTest, D32_KeysAndValuesAreAnyBytes) {
   Namespace ns = make();
-  std::vector<std::string> keys = {"a\0b"s, "a\0c"s, "a"s, "a\0"s, "\0"s, "\0\0"s, "\xFF\xFE"s,
-                                   "\xC3\x28"s, "\xEF\xBF\xBD"s, ""s};
-  for (int byte = 0; byte < 256; ++byte) keys.push_back("x" + std::string(1, static_cast<char>(byte)));
+  std::vector<std::string> keys = {"a\0b"s, "a\0c"s,     "a"s,        "a\0"s,          "\0"s,
+                                   "\0\0"s, "\xFF\xFE"s, "\xC3\x28"s, "\xEF\xBF\xBD"s, ""s};
+  for (int byte = 0; byte < 256; ++byte)
+    keys.push_back("x" + std::string(1, static_cast<char>(byte)));
   for (const std::string& key : keys) EXPECT_EQ(text_of(ns.set(key, key + "\0!"s)), "<none>");
   EXPECT_EQ(count_of(ns), keys.size());
   for (const std::string& key : keys) EXPECT_EQ(value_of(ns, key), key + "\0!"s);
@@ -203,8 +203,8 @@ TEST_P(NamespaceTest, SmallValueLimitHoldsForInPlaceWritesToo) {
 TEST_P(NamespaceTest, PutTakesEveryPathByValueSize) {
   // In place, a block for each, a run of pages, a mapping; larger and smaller than before.
   Namespace ns = make();
-  const size_t sizes[] = {0, 1, 100, 100, 99, 4096, 4096, 4097, 4097, 32768, 40000, 1048576,
-                          3000000, 3000000, 10, 0};
+  const size_t sizes[] = {0,    1,     100,   100,     99,      4096,    4096, 4097,
+                          4097, 32768, 40000, 1048576, 3000000, 3000000, 10,   0};
   char fill = 'a';
   for (const size_t size : sizes) {
     const std::string value(size, fill++);
@@ -326,7 +326,8 @@ TEST_P(NamespaceTest, ManyKeysAreAllFoundAndAllGo) {
 TEST(Namespace, ValueOverOneGiBIsRefusedWithoutBeingTouched) {
   // Address space without memory behind it: reading it all would take gigabytes.
   constexpr size_t kSize = kLargestValueSize + 1;
-  void* memory = mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   const std::string_view value(static_cast<const char*>(memory), kSize);
   Namespace ns = make_namespace();
@@ -350,7 +351,8 @@ TEST(Namespace, ValueOverOneGiBIsRefusedWithoutBeingTouched) {
 
 TEST(Namespace, KeyOverTheLimitIsRefusedWithoutBeingTouched) {
   constexpr size_t kSize = size_t{1} << 32;
-  void* memory = mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory =
+      mmap(nullptr, kSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   const std::string_view key(static_cast<const char*>(memory), kSize);
   Namespace ns = make_namespace();

@@ -1,7 +1,6 @@
 // What operations do when a lock cannot be had in time.
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 
 #include <chrono>
 #include <functional>
@@ -148,8 +147,8 @@ TEST_F(TimeoutTest, D28_BestEffortKeepsTheFaultsThatItemsHaveAnyhow) {
   ASSERT_TRUE(is_ok(ns_.set_max_value_size(5)));
   {
     const HeldShard held(ns_, "k0");
-    const BatchResult result = ns_.set_multiple({{"k0", "n"}, {"k1", "too large"}, {"k2", "n"}},
-                                                BatchMode::kBestEffort);
+    const BatchResult result =
+        ns_.set_multiple({{"k0", "n"}, {"k1", "too large"}, {"k2", "n"}}, BatchMode::kBestEffort);
     EXPECT_EQ(codes_of(result),
               (std::vector<StatusCode>{kTimeout, StatusCode::kValueTooLarge, kTimeout}));
   }
@@ -181,10 +180,12 @@ TEST_F(TimeoutTest, D34_OneDeadlineCoversAWholeOperation) {
 
   const HeldShard held_last(ns_, last[0]);
   const std::pair<const char*, std::function<void()>> operations[] = {
-      {"all or nothing", [&] {
+      {"all or nothing",
+       [&] {
          EXPECT_EQ(ns_.set_multiple(items, BatchMode::kAllOrNothing).status.code(), kTimeout);
        }},
-      {"best effort", [&] {
+      {"best effort",
+       [&] {
          EXPECT_EQ(ns_.get_multiple(keys, BatchMode::kBestEffort).items.back().code, kTimeout);
        }},
       {"metadata", [&] { EXPECT_EQ(ns_.metadata().code(), kTimeout); }},
@@ -216,8 +217,9 @@ TEST_F(TimeoutTest, TimedOutWritesLeaveNoMemoryBehind) {
       EXPECT_EQ(ns_.set("k0", std::string(5000, 'x')).code(), kTimeout);
       EXPECT_EQ(ns_.put("k0", "new").code(), kTimeout);
       EXPECT_EQ(ns_.update("k0", "new").code(), kTimeout);
-      EXPECT_EQ(ns_.set_multiple({{"k0", "n"}, {other_, "n"}}, BatchMode::kAllOrNothing)
-                    .status.code(), kTimeout);
+      EXPECT_EQ(
+          ns_.set_multiple({{"k0", "n"}, {other_, "n"}}, BatchMode::kAllOrNothing).status.code(),
+          kTimeout);
     }
     EXPECT_EQ(internal::Arena::stats().bytes_in_use, before);
   });

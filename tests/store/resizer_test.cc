@@ -1,9 +1,8 @@
 // Moving to another number of shards, asked for or automatic, alone and under load.
 #include "store/resizer.h"
 
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 
 #include <algorithm>
 #include <atomic>
@@ -385,9 +384,9 @@ TEST_P(ResizeTest, D19_D21_NoOperationFailsMissesOrIsLostWhileShardsChange) {
     for (size_t i = 0; !stop; ++i) {
       const std::string& key = stable[i * 31 % stable.size()];
       ASSERT_EQ(value_of(ns, key), "value" + key.substr(3));
-      const auto result = ns.get_multiple(
-          {stable[i % stable.size()], stable[(i + 7) % stable.size()], key},
-          i % 2 == 0 ? BatchMode::kAllOrNothing : BatchMode::kBestEffort);
+      const auto result =
+          ns.get_multiple({stable[i % stable.size()], stable[(i + 7) % stable.size()], key},
+                          i % 2 == 0 ? BatchMode::kAllOrNothing : BatchMode::kBestEffort);
       ASSERT_TRUE(result.is_success()) << result.status.to_string();
       ASSERT_TRUE(*ns.exists(key));
     }
@@ -474,7 +473,8 @@ TEST(Resize, D22_D23_BatchesAreWholeWhileShardsChange) {
   for (const std::string& name : names) {
     ASSERT_TRUE(is_ok(ns.put(name, std::to_string(kStart))));
   }
-  ASSERT_TRUE(ns.set_multiple({{"left", "0"}, {"right", "0"}}, BatchMode::kAllOrNothing).is_success());
+  ASSERT_TRUE(
+      ns.set_multiple({{"left", "0"}, {"right", "0"}}, BatchMode::kAllOrNothing).is_success());
   const std::vector<std::string_view> views(names.begin(), names.end());
   std::atomic<bool> stop{false};
   std::atomic<int> wrong{0};

@@ -1,8 +1,7 @@
 #include "store/routing.h"
 
-#include <rkvs/options.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/options.h>
 
 #include <algorithm>
 #include <atomic>
@@ -65,8 +64,7 @@ TEST(RouteTable, AutomaticCountsAreWhatEachWouldBeAlone) {
   for (const uint32_t count : kAutomaticShardCounts) {
     const RouteTable& table = *route_table(count);
     for (uint32_t bucket = 0; bucket < kBucketCount; bucket += 7) {
-      ASSERT_EQ(table[bucket],
-                jump_consistent_hash(uint64_t{bucket} * 0x9E3779B97F4A7C15U, count));
+      ASSERT_EQ(table[bucket], jump_consistent_hash(uint64_t{bucket} * 0x9E3779B97F4A7C15U, count));
     }
   }
 }

@@ -22,9 +22,7 @@ class ShardSetTest : public ::testing::Test {
   static std::unique_ptr<ShardSet> make(uint32_t count) {
     return std::move(ShardSet::create(count, KeyHash(1))).value_or(nullptr);
   }
-  static bool is_locked(const ShardSet& set, uint32_t index) {
-    return !set[index].mutex.is_free();
-  }
+  static bool is_locked(const ShardSet& set, uint32_t index) { return !set[index].mutex.is_free(); }
   static std::vector<uint32_t> locked(const ShardSet& set, uint32_t count) {
     std::vector<uint32_t> all;
     for (uint32_t i = 0; i < count; ++i) {

@@ -547,7 +547,7 @@ class Background {
   std::thread thread_;
 };
 
-constexpr uint64_t kFewBuckets = uint64_t{0xFF} << 40 | 0xFFFFFFFF;
+constexpr uint64_t kFewBuckets = uint64_t{0x1F} << 40 | 0xFFFFFFFF;
 
 struct StoreCase {
   const char* name;
@@ -604,13 +604,13 @@ TEST(Linearizability, KeysThatMoveBetweenShards) {
 }
 
 TEST(Linearizability, KeysWhoseMoveTakesLong) {
-  expect_linearizable({.name = "crowded keys", .hash_mask = kFewBuckets, .crowd = 1500});
+  expect_linearizable({.name = "crowded keys", .hash_mask = kFewBuckets, .crowd = 8000});
 }
 
 TEST(Linearizability, CountsOfAllKeysDuringResizes) {
   expect_linearizable({.name = "counts",
                        .hash_mask = kFewBuckets,
-                       .crowd = 500,
+                       .crowd = 4000,
                        .mix = kMixWithCounts,
                        .count = 3000});
 }
@@ -633,7 +633,7 @@ TEST(Linearizability, ExactLimitOfKeys) {
   expect_linearizable({.name = "two keys of three",
                        .hash_mask = kFewBuckets,
                        .max_keys = 2,
-                       .crowd = 500,
+                       .crowd = 4000,
                        .count = 3000});
   expect_linearizable(
       {.name = "one key of three", .max_keys = 1, .mix = kMixWithCounts, .count = 2000});

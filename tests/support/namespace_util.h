@@ -2,9 +2,8 @@
 #ifndef RKVS_TESTS_SUPPORT_NAMESPACE_UTIL_H_
 #define RKVS_TESTS_SUPPORT_NAMESPACE_UTIL_H_
 
-#include <rkvs/namespace.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/namespace.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -104,8 +103,7 @@ inline uint64_t count_of(const Namespace& ns) { return stats_of(ns).key_count; }
 // The value, or a text that no test stores.
 inline std::string value_of(const Namespace& ns, std::string_view key) {
   const auto value = ns.get(key);
-  return value.ok() ? value->to_string()
-                    : "<" + std::string(status_code_name(value.code())) + ">";
+  return value.ok() ? value->to_string() : "<" + std::string(status_code_name(value.code())) + ">";
 }
 
 // The codes of a batch's items, in order.

@@ -2,9 +2,8 @@
 #ifndef RKVS_TESTS_SUPPORT_TEST_UTIL_H_
 #define RKVS_TESTS_SUPPORT_TEST_UTIL_H_
 
-#include <rkvs/status.h>
-
 #include <gtest/gtest.h>
+#include <rkvs/status.h>
 #include <stdlib.h>
 
 #include <atomic>
@@ -109,8 +108,8 @@ class Threads {
   std::vector<std::thread> threads_;
 };
 
-// Runs `body` on a thread of its own and waits for it: one that has no memory set aside yet, so that
-// figures of the Arena come out exact.
+// Runs `body` on a thread of its own and waits for it: one that has no memory set aside yet, so
+// that figures of the Arena come out exact.
 inline void on_fresh_thread(const std::function<void()>& body) { std::thread(body).join(); }
 
 // Sets the flag when the scope ends, whichever way: put it behind a Threads whose bodies run until
