@@ -16,48 +16,48 @@ namespace rkvs {
 // One code for each decision that a caller can make. Zero is success, positive codes are outcomes
 // that belong to normal use, negative codes are errors. The numbers are part of the ABI and never
 // change or return with another meaning.
-enum class [[nodiscard]] StatusCode : int32_t{
-    kOk = 0,
+enum class StatusCode : int32_t {
+  kOk = 0,
 
-    // Outcomes.
-    kNotFound = 1,         // the key is not there
-    kExists = 2,           // the key is there already
-    kVersionMismatch = 3,  // the entry has another version than the one asked for
-    kNotApplied = 4,       // an item of a failed all-or-nothing batch that had no fault of its own
+  // Outcomes.
+  kNotFound = 1,         // the key is not there
+  kExists = 2,           // the key is there already
+  kVersionMismatch = 3,  // the entry has another version than the one asked for
+  kNotApplied = 4,       // an item of a failed all-or-nothing batch that had no fault of its own
 
-    // Errors.
-    kInvalidArgument = -1,
-    kInvalidName = -2,     // a namespace or file name that is not allowed
-    kNotInitialized = -3,  // StorageManager::initialize() has not succeeded yet
-    kClosed = -4,          // the manager is closed
-    kNamespaceNotFound = -5,
-    kNamespaceExists = -6,
-    kNamespaceDeleted = -7,   // the handle's namespace was deleted
-    kTooManyNamespaces = -8,  // max_namespaces is reached
-    kTooManyKeys = -9,        // max_keys is reached
-    kLimitBelowUse = -10,     // a new limit is below what is in use now
-    kKeyTooLarge = -11,
-    kValueTooLarge = -12,
-    kMemoryLimit = -13,  // max_bytes is reached
-    kNoMemory = -14,     // the system has no memory left
-    kTimeout = -15,      // lock_timeout passed before the operation could finish
-    kCancelled = -16,
-    kNotANumber = -17,
-    kOverflow = -18,
-    kNoPersistence = -19,  // the manager was built without a directory
-    kSnapshotNotFound = -20,
-    kSnapshotCorrupt = -21,
-    kSnapshotVersion = -22,  // a snapshot of a format that this version does not read
-    kIo = -23,
-    kDirectoryLocked = -24,  // another process saves into this directory
-    kAutosaveExists = -25,
-    kAutosaveNotConfigured = -26,
-    kAutosaveNotRunning = -27,
-    kBusy = -28,
-    kWouldDeadlock = -29,
-    kForked = -30,  // the process is a fork of the one that opened the store
-    kUnsupported = -31,
-    kInternal = -32,
+  // Errors.
+  kInvalidArgument = -1,
+  kInvalidName = -2,     // a namespace or file name that is not allowed
+  kNotInitialized = -3,  // StorageManager::initialize() has not succeeded yet
+  kClosed = -4,          // the manager is closed
+  kNamespaceNotFound = -5,
+  kNamespaceExists = -6,
+  kNamespaceDeleted = -7,   // the handle's namespace was deleted
+  kTooManyNamespaces = -8,  // max_namespaces is reached
+  kTooManyKeys = -9,        // max_keys is reached
+  kLimitBelowUse = -10,     // a new limit is below what is in use now
+  kKeyTooLarge = -11,
+  kValueTooLarge = -12,
+  kMemoryLimit = -13,  // max_bytes is reached
+  kNoMemory = -14,     // the system has no memory left
+  kTimeout = -15,      // lock_timeout passed before the operation could finish
+  kCancelled = -16,
+  kNotANumber = -17,
+  kOverflow = -18,
+  kNoPersistence = -19,  // the manager was built without a directory
+  kSnapshotNotFound = -20,
+  kSnapshotCorrupt = -21,
+  kSnapshotVersion = -22,  // a snapshot of a format that this version does not read
+  kIo = -23,
+  kDirectoryLocked = -24,  // another process saves into this directory
+  kAutosaveExists = -25,
+  kAutosaveNotConfigured = -26,
+  kAutosaveNotRunning = -27,
+  kBusy = -28,
+  kWouldDeadlock = -29,
+  kForked = -30,  // the process is a fork of the one that opened the store
+  kUnsupported = -31,
+  kInternal = -32,
 };
 
 // The code's name as it stands in the enumeration, without the k: "NotFound". Never empty.
