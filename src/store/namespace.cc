@@ -52,7 +52,7 @@ Insertion insert_absent(NamespaceImpl& self, OwnerLock<Access::kWrite>& lock, ui
   const size_t size = shard.size();
   lock.unlock();
   if (spare != 0) TableMemory::free_dropped();
-  if (self.resizer().wants_help(size)) self.resizer().help();
+  if (self.resizer().wants_help(size)) self.resizer().help(size);
   return Insertion::kDone;
 }
 

@@ -268,7 +268,7 @@ class SetSlice {
     if (no_memory) return batch_.fail_rest(StatusCode::kNoMemory);
     // One call does a bounded amount for a resize: as many steps as there were inserts.
     auto& resizer = batch_.self().resizer();
-    for (size_t i = 0; i < inserted_ && resizer.wants_help(largest_); ++i) resizer.help();
+    for (size_t i = 0; i < inserted_ && resizer.wants_help(largest_); ++i) resizer.help(largest_);
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "store/resizer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <span>
 
@@ -13,6 +14,9 @@ namespace {
 constexpr StepBudget kHelpBudget = {8, 16};
 // What resize() does before it lets others have a turn at the resize.
 constexpr StepBudget kResizeBudget = {256, 4096};
+// How long an insert into a shard that is too full waits for its turn to help. A turn takes some
+// microseconds; it takes longer only where its thread has lost the processor.
+constexpr std::chrono::milliseconds kLongestTurn{10};
 // Entries that are looked at with the source's lock held: some 20 us.
 constexpr size_t kScanSlice = 4096;
 // Inserts that are put into the lists with both locks held; more are sorted in between.
@@ -22,8 +26,13 @@ constexpr size_t kFewInserts = 256;
 
 Resizer::Resizer(ShardSet& shards, bool automatic) : shards_(shards), automatic_(automatic) {}
 
-void Resizer::help() {
-  if (!mutex_.try_lock()) return;
+void Resizer::help(size_t shard_size) {
+  if (!mutex_.try_lock()) {
+    // Somebody else is at it. Wait for a turn only where the shard runs ahead of the resize.
+    if (shard_size <= kFullShard) return;
+    Deadline turn(kLongestTurn);
+    if (!mutex_.lock_until(turn)) return;
+  }
   if (!shards_.routing().is_closed()) {
     if (!active_ && is_automatic()) {
       const uint32_t present = shards_.routing().shard_count();

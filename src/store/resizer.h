@@ -36,6 +36,7 @@ class Resizer {
   // With an automatic shard count, a shard with more entries makes the namespace grow. A table of
   // 8,191 slots holds 7,168; what comes in during the move must fit as well.
   static constexpr size_t kSplitThreshold = 6000;
+  static constexpr size_t kFullShard = 7000;
 
   Resizer(ShardSet& shards, bool automatic);
 
@@ -46,9 +47,10 @@ class Resizer {
     return !Routing::is_settled(shards_.routing().generation()) ||
            (shard_size > kSplitThreshold && is_automatic());
   }
-  // Does nothing if another thread is at it. Without memory it does nothing and the next call tries
-  // again.
-  void help();
+  // Does nothing if another thread is at it, unless it is called for a shard with more than
+  // kFullShard entries: then it waits for a moment, so that inserts cannot run away from the
+  // resize. Without memory it does nothing and the next call tries again.
+  void help(size_t shard_size = 0);
 
   // One caller at a time may resize(): the one whose claim() was true, until unclaim().
   bool claim() { return !claimed_.exchange(true, std::memory_order_acquire); }

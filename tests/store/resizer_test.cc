@@ -331,7 +331,7 @@ TEST(Resize, ManyAtATimeAreDoneOrBusy) {
   expect_whole(ns, keys);
 }
 
-TEST(Resize, FailedForWantOfMemoryLeavesAnAutomaticNamespaceAutomatic) {
+TEST(Resize, FailedForWantOfMemoryIsInForceAndGoesOnWithLaterInserts) {
   Namespace ns = make_namespace();
   fill(ns, 3000);
   Status status;
@@ -341,8 +341,15 @@ TEST(Resize, FailedForWantOfMemoryLeavesAnAutomaticNamespaceAutomatic) {
     Arena::fail_nth_allocation_for_testing(0);
   });
   ASSERT_EQ(status.code(), StatusCode::kNoMemory);
-  EXPECT_EQ(ns.get_config().shard_count, 0U);
-  EXPECT_TRUE(resizer_of(ns).is_automatic());
+  // The move had begun: this is what the namespace is on the way to.
+  EXPECT_EQ(ns.get_config().shard_count, 3U);
+  EXPECT_FALSE(resizer_of(ns).is_automatic());
+  const auto& routing = NamespaceImpl::of(ns).shards().routing();
+  for (int i = 0; !Routing::is_settled(routing.generation()); ++i) {
+    ASSERT_LT(i, 1'000'000);
+    ASSERT_TRUE(ns.put("more" + std::to_string(i), "v").ok());
+  }
+  EXPECT_EQ(ns.shard_key_counts()->size(), 3U);
 }
 
 TEST(Resize, D33_EndsWhenTheNamespaceIsClosed) {
