@@ -29,7 +29,9 @@ bool is_temporary_name(std::string_view name) {
   constexpr std::string_view kSuffix = ".tmp";
   if (!name.ends_with(kSuffix)) return false;
   name.remove_suffix(kSuffix.size());
-  return cut_number(name, 20) && cut_number(name, 20) && name.size() > 1 && name.front() == '.';
+  // The save's number, and before it the process's.
+  if (!cut_number(name, 20)) return false;
+  return cut_number(name, 20) && name.size() > 1 && name.front() == '.';
 }
 
 // For messages: names come from anywhere.

@@ -4,13 +4,13 @@
 
 namespace rkvs::internal {
 
-StatusCode restore_entry(NamespaceImpl& into, const RestoredEntry& restored) {
-  if (restored.key.size() > kLargestMaxKeySize) return StatusCode::kKeyTooLarge;
-  if (restored.value.size() > kLargestValueSize) return StatusCode::kValueTooLarge;
-  EntryRef entry(Entry::create(restored.key, restored.value));
+StatusCode restore_entry(NamespaceImpl& into, const RestoredEntry& source) {
+  if (source.key.size() > kLargestMaxKeySize) return StatusCode::kKeyTooLarge;
+  if (source.value.size() > kLargestValueSize) return StatusCode::kValueTooLarge;
+  EntryRef entry(Entry::create(source.key, source.value));
   if (!entry) return StatusCode::kNoMemory;
-  entry->set_version(restored.version);
-  const HashedKey hashed = into.shards().hashed(restored.key);
+  entry->set_version(source.version);
+  const HashedKey hashed = into.shards().hashed(source.key);
   Deadline never = Deadline::never();
   for (;;) {
     size_t spare = 0;
@@ -27,7 +27,7 @@ StatusCode restore_entry(NamespaceImpl& into, const RestoredEntry& restored) {
         shard.make_room(1);
         if (!shard.insert_as_is(hashed.hash, entry.get())) return StatusCode::kNoMemory;
         entry.take();
-        shard.raise_version(restored.version);
+        shard.raise_version(source.version);
         size = shard.size();
       }
     }

@@ -20,7 +20,7 @@ struct RestoredEntry {
 
 // Routes the key anew. NoMemory, KeyTooLarge and ValueTooLarge by the fixed limits, TooManyKeys;
 // Exists for a key that is there already.
-StatusCode restore_entry(NamespaceImpl& into, const RestoredEntry& entry);
+StatusCode restore_entry(NamespaceImpl& into, const RestoredEntry& source);
 
 // Makes every version that is given out from now on greater than `last_version`.
 void restore_last_version(NamespaceImpl& into, uint64_t last_version);
