@@ -588,7 +588,7 @@ void expect_linearizable(const StoreCase& c) {
       }
     });
     outcome = make_histories(workers, store, {.initial = {}, .max_keys = c.max_keys},
-                             {30, c.count * test_scale(), kTime * test_scale()});
+                             {10, c.count * test_scale(), kTime * test_scale()});
     EXPECT_FALSE(outcome.violated) << outcome.violation;
     while (resizes.load() < 2) std::this_thread::sleep_for(1ms);
   }
@@ -664,7 +664,7 @@ TEST(Linearizability, AutomaticGrowth) {
       ASSERT_TRUE(handle.delete_key(key).ok());
       ASSERT_TRUE(handle.put(key, "").ok());
     });
-    const Outcome outcome = make_histories(workers, store, {}, {20, 600, kTime / 2});
+    const Outcome outcome = make_histories(workers, store, {}, {10, 600, kTime / 2});
     EXPECT_FALSE(outcome.violated) << outcome.violation;
     made += outcome.made;
     // On a slow machine the growth takes longer than the histories.
