@@ -24,7 +24,7 @@ using testing::stats_of;
 using testing::Threads;
 
 NamespaceConfig with_max_keys(uint64_t max_keys) {
-  NamespaceConfig config;
+  NamespaceConfig config = testing::patient();
   config.max_keys = max_keys;
   return config;
 }
@@ -47,7 +47,7 @@ TEST(NamespaceConfig, IsReportedAsGiven) {
 }
 
 TEST(NamespaceConfig, DefaultIsUnlimitedAndAutomatic) {
-  const NamespaceConfig config = make_namespace().get_config();
+  const NamespaceConfig config = make_namespace(NamespaceConfig{}).get_config();
   EXPECT_EQ(config.max_keys, 0U);
   EXPECT_EQ(config.max_value_size, 0U);
   EXPECT_EQ(config.max_key_size, 65536U);
@@ -96,7 +96,7 @@ TEST(NamespaceConfig, MaxValueSizeAppliesFromNowOn) {
 }
 
 TEST(NamespaceConfig, D27_LockTimeoutOfZeroIsRefused) {
-  Namespace ns = make_namespace();
+  Namespace ns = make_namespace(NamespaceConfig{});
   for (const auto timeout : {0ms, -1ms, 3600001ms}) {
     const Status status = ns.set_lock_timeout(timeout);
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);

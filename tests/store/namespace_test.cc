@@ -478,7 +478,7 @@ TEST(NamespaceClosed, D33_EveryOperationSaysWhatClosedIt) {
     EXPECT_EQ(ns.resize_shards(0).code(), code);
     EXPECT_NE(ns.get("k").status().message().find("test"), std::string_view::npos);
     EXPECT_EQ(ns.name(), "test");
-    EXPECT_EQ(ns.get_config(), NamespaceConfig{});
+    EXPECT_EQ(ns.get_config(), testing::patient());
     for (const BatchMode mode : {BatchMode::kAllOrNothing, BatchMode::kBestEffort}) {
       for (const BatchResult& result :
            {ns.get_multiple({"k", "a"}, mode), ns.set_multiple({{"k", "1"}, {"a", "2"}}, mode),

@@ -33,7 +33,7 @@ using testing::value_of;
 Resizer& resizer_of(const Namespace& ns) { return NamespaceImpl::of(ns).resizer(); }
 
 NamespaceConfig with_shards(uint32_t shard_count) {
-  NamespaceConfig config;
+  NamespaceConfig config = testing::patient();
   config.shard_count = shard_count;
   return config;
 }
@@ -614,7 +614,7 @@ TEST(AutomaticShards, GivenCountStaysAsGiven) {
 }
 
 TEST(AutomaticShards, ExpectedKeysAreRoomFromTheStart) {
-  Namespace ns = make_namespace({}, testing::key_hash(testing::HashStrength::kFull), 200000);
+  Namespace ns = make_namespace(testing::patient(), testing::key_hash(testing::HashStrength::kFull), 200000);
   const uint32_t start = stats_of(ns).shard_count;
   EXPECT_GE(start, 200000U / 8000);
   for (int i = 0; i < 200000; ++i) ASSERT_TRUE(is_ok(ns.put(numbered("key", i), "v")));

@@ -6,6 +6,7 @@
 #include <rkvs/namespace.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <numeric>
@@ -37,7 +38,13 @@ inline std::string hash_name(const ::testing::TestParamInfo<HashStrength>& info)
   return info.param == HashStrength::kWeak ? "WeakHash" : "FullHash";
 }
 
-inline Namespace make_namespace(const NamespaceConfig& config = {},
+// With so long a lock_timeout that no machine is busy enough to make a test fail by it.
+inline NamespaceConfig patient(NamespaceConfig config = {}) {
+  config.lock_timeout = std::chrono::minutes(5);
+  return config;
+}
+
+inline Namespace make_namespace(const NamespaceConfig& config = patient(),
                                 const KeyHash& hash = key_hash(HashStrength::kFull),
                                 uint64_t expected_keys = 0) {
   auto impl = NamespaceImpl::create("test", config, expected_keys, hash);
@@ -48,7 +55,7 @@ inline Namespace make_namespace(const NamespaceConfig& config = {},
 // Runs its tests once with each hash.
 class HashedTest : public ::testing::TestWithParam<HashStrength> {
  protected:
-  static Namespace make(const NamespaceConfig& config = {}) {
+  static Namespace make(const NamespaceConfig& config = patient()) {
     return make_namespace(config, key_hash(GetParam()));
   }
   // How many keys a test may use: with the weak hash looking for one is linear.
