@@ -3,6 +3,7 @@
 #define RKVS_MANAGER_H_
 
 #include <rkvs/namespace.h>
+#include <rkvs/operation.h>
 #include <rkvs/options.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>
@@ -56,8 +57,9 @@ class StorageManager {
   // file is damaged, the newest older generation of it that is whole is loaded instead (see
   // load_report(); the log says so too); when there is none, it is SnapshotCorrupt. On any error
   // the manager stays uninitialised, and files are never changed. NoPersistence, InvalidName,
-  // SnapshotVersion, Io, TooManyNamespaces, NoMemory.
-  Status initialize(std::string_view file);
+  // SnapshotVersion, Io, TooManyNamespaces, MemoryLimit, NoMemory, Cancelled; WouldDeadlock when
+  // called by its own progress hook.
+  Status initialize(std::string_view file, const OperationOptions& options = {});
   // What initialize() found.
   Result<LoadReport> load_report() const;
   // Works before initialize().
@@ -74,6 +76,11 @@ class StorageManager {
   // Removes the namespace and its data. Operations of other threads on it either finish before or
   // answer NamespaceDeleted. NamespaceNotFound.
   Status delete_namespace(std::string_view name);
+  // Adds a namespace with the configuration and the content of another, of one instant; both go
+  // their own ways from there. Values are shared until either changes, so that a copy costs a table
+  // and no data. NamespaceNotFound; otherwise like create_namespace. Timeout, Cancelled.
+  Result<Namespace> clone_namespace(std::string_view name, std::string_view new_name,
+                                    const OperationOptions& options = {});
   // The names, sorted.
   Result<std::vector<std::string>> list_namespaces() const;
   // See Namespace::update_config. NamespaceNotFound.
@@ -99,20 +106,26 @@ class StorageManager {
   // A save is one instant of all it holds, and writers go on. It is Ok only when the file is
   // complete, synced and under its name; whatever fails, the file that was there before is still
   // there whole. The two files before it stay as FILE.1 and FILE.2. Saves to one name may overlap:
-  // the last to finish wins whole. All: NoPersistence, InvalidName, Io, NoMemory, Timeout.
+  // the last to finish wins whole. One process at a time saves into a directory: its managers share
+  // a lock, from the first save of one of them to the end of the last. All: NoPersistence,
+  // InvalidName, DirectoryLocked, Io, NoMemory, Timeout, Cancelled.
 
-  Status save_all(std::string_view file);
+  Status save_all(std::string_view file, const OperationOptions& options = {});
   // NamespaceNotFound.
-  Status save_namespace(std::string_view name, std::string_view file);
+  Status save_namespace(std::string_view name, std::string_view file,
+                        const OperationOptions& options = {});
 
   // Adds the one namespace that `file` holds, under its own name or as `new_name`, with its own
   // limits. Returns the name. SnapshotNotFound, SnapshotCorrupt, SnapshotVersion, NamespaceExists,
-  // TooManyNamespaces; InvalidArgument when the file holds none or several.
-  Result<std::string> load_namespace(std::string_view file);
-  Result<std::string> load_namespace_as(std::string_view file, std::string_view new_name);
+  // TooManyNamespaces, MemoryLimit, Cancelled; InvalidArgument when the file holds none or several.
+  // Works while another process saves into the directory.
+  Result<std::string> load_namespace(std::string_view file, const OperationOptions& options = {});
+  Result<std::string> load_namespace_as(std::string_view file, std::string_view new_name,
+                                        const OperationOptions& options = {});
   // The same for the namespace `from` of a file with any number of them. NamespaceNotFound.
   Result<std::string> load_namespace_as(std::string_view file, std::string_view new_name,
-                                        std::string_view from);
+                                        std::string_view from,
+                                        const OperationOptions& options = {});
 
  private:
   std::unique_ptr<internal::ManagerImpl> impl_;

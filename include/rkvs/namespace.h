@@ -3,6 +3,7 @@
 #define RKVS_NAMESPACE_H_
 
 #include <rkvs/batch.h>
+#include <rkvs/operation.h>
 #include <rkvs/options.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>
@@ -117,8 +118,9 @@ class Namespace {
   // Moves the data to `shard_count` shards, more or fewer, while all other operations go on; done
   // when it returns. From then on the count is fixed; 0 makes it automatic again. Works in steps
   // that hold two shards for a few microseconds each, on the calling thread, and so has no deadline
-  // as a whole. InvalidArgument above kMaxShardCount, Busy while another resize runs.
-  Status resize_shards(uint32_t shard_count);
+  // as a whole. InvalidArgument above kMaxShardCount, Busy while another resize runs. Cancelled: it
+  // has moved everything back.
+  Status resize_shards(uint32_t shard_count, const OperationOptions& options = {});
 
   // --- Figures ---------------------------------------------------------------------------------
 

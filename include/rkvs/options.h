@@ -59,6 +59,9 @@ struct StorageOptions {
   StorageConfig config{};
   // Where snapshots live; created with mode 0700 when missing. Empty = no persistence.
   std::filesystem::path directory{};
+  // The most bytes of keys and values that one load may bring; beyond it ends as MemoryLimit. 0 = no
+  // limit but the size of the file.
+  uint64_t max_load_bytes = 0;
   LogHook log{};
 };
 

@@ -31,8 +31,8 @@ StorageManager::StorageManager(StorageManager&& other) noexcept = default;
 StorageManager& StorageManager::operator=(StorageManager&& other) noexcept = default;
 
 Status StorageManager::initialize() { return impl_ ? impl_->initialize(std::nullopt) : closed(); }
-Status StorageManager::initialize(std::string_view file) {
-  return impl_ ? impl_->initialize(file) : closed();
+Status StorageManager::initialize(std::string_view file, const OperationOptions& options) {
+  return impl_ ? impl_->initialize(file, options) : closed();
 }
 Result<LoadReport> StorageManager::load_report() const {
   if (!impl_) return closed();
@@ -54,6 +54,14 @@ Result<Namespace> StorageManager::get_namespace(std::string_view name) const {
   auto found = impl_->find(name);
   if (!found.ok()) return found.status();
   return NamespaceImpl::handle(*std::move(found));
+}
+
+Result<Namespace> StorageManager::clone_namespace(std::string_view name, std::string_view new_name,
+                                                  const OperationOptions& options) {
+  if (!impl_) return closed();
+  auto cloned = impl_->clone(name, new_name, options);
+  if (!cloned.ok()) return cloned.status();
+  return NamespaceImpl::handle(*std::move(cloned));
 }
 
 Status StorageManager::delete_namespace(std::string_view name) {
@@ -128,32 +136,36 @@ Result<uint64_t> StorageManager::total_key_count() const {
   return keys;
 }
 
-Status StorageManager::save_all(std::string_view file) {
+Status StorageManager::save_all(std::string_view file, const OperationOptions& options) {
   if (!impl_) return closed();
   const auto all = impl_->all();
-  return all.ok() ? impl_->save(*all, file) : all.status();
+  return all.ok() ? impl_->save(*all, file, options) : all.status();
 }
 
-Status StorageManager::save_namespace(std::string_view name, std::string_view file) {
-  return impl_ ? impl_->save_namespace(name, file) : closed();
+Status StorageManager::save_namespace(std::string_view name, std::string_view file,
+                                      const OperationOptions& options) {
+  return impl_ ? impl_->save_namespace(name, file, options) : closed();
 }
 
-Result<std::string> StorageManager::load_namespace(std::string_view file) {
+Result<std::string> StorageManager::load_namespace(std::string_view file,
+                                                   const OperationOptions& options) {
   if (!impl_) return closed();
-  return impl_->load(file, std::nullopt, std::nullopt);
-}
-
-Result<std::string> StorageManager::load_namespace_as(std::string_view file,
-                                                      std::string_view new_name) {
-  if (!impl_) return closed();
-  return impl_->load(file, new_name, std::nullopt);
+  return impl_->load(file, std::nullopt, std::nullopt, options);
 }
 
 Result<std::string> StorageManager::load_namespace_as(std::string_view file,
                                                       std::string_view new_name,
-                                                      std::string_view from) {
+                                                      const OperationOptions& options) {
   if (!impl_) return closed();
-  return impl_->load(file, new_name, from);
+  return impl_->load(file, new_name, std::nullopt, options);
+}
+
+Result<std::string> StorageManager::load_namespace_as(std::string_view file,
+                                                      std::string_view new_name,
+                                                      std::string_view from,
+                                                      const OperationOptions& options) {
+  if (!impl_) return closed();
+  return impl_->load(file, new_name, from, options);
 }
 
 }  // namespace rkvs

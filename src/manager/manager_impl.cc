@@ -23,11 +23,19 @@ Status ManagerImpl::check_initialized() const {
   return make_error(StatusCode::kNotInitialized, "call StorageManager::initialize() first");
 }
 
-Status ManagerImpl::initialize(std::optional<std::string_view> file) {
+Status ManagerImpl::initialize(std::optional<std::string_view> file,
+                               const OperationOptions& options) {
+  if (initializing_thread_.load() == std::this_thread::get_id()) {
+    return make_error(StatusCode::kWouldDeadlock, "initialize() called by its own progress hook");
+  }
+  OperationMonitor monitor(options);
   {
     const MutexLock once(initialize_mutex_);
     if (is_initialized()) return Status();
-    if (Status status = initialize_once(file); !status.ok()) return status;
+    initializing_thread_.store(std::this_thread::get_id());
+    Status status = initialize_once(file, monitor);
+    initializing_thread_.store(std::thread::id());
+    if (!status.ok()) return status;
   }
   log_load_report();
   return Status();
@@ -44,11 +52,12 @@ void ManagerImpl::log_load_report() const noexcept try {
   // The report itself is there, for whoever asks later.
 }
 
-Status ManagerImpl::initialize_once(std::optional<std::string_view> file) try {
-  Loaded loaded;
+Status ManagerImpl::initialize_once(std::optional<std::string_view> file,
+                                    OperationMonitor& monitor) try {
+  LoadedSnapshot loaded;
   LoadReport report;
   if (file.has_value()) {
-    auto read = read_newest(*file, report);
+    auto read = read_newest(*file, report, monitor);
     if (!read.ok()) return read.status();
     loaded = *std::move(read);
   }
@@ -57,7 +66,7 @@ Status ManagerImpl::initialize_once(std::optional<std::string_view> file) try {
     config.max_namespaces = loaded.config.max_namespaces.value_or(0);
   }
   NamespaceMap namespaces;
-  for (auto& impl : loaded.namespaces) {
+  for (const auto& [impl, autosave] : loaded.namespaces) {
     const auto stats = impl->stats();
     if (!stats.ok()) return stats.status();
     report.keys += stats->key_count;
@@ -74,15 +83,6 @@ Status ManagerImpl::initialize_once(std::optional<std::string_view> file) try {
   return Status();
 } catch (const std::bad_alloc&) {
   return StatusCode::kNoMemory;
-}
-
-Status ManagerImpl::check_namespace_count(std::string_view file, const StorageConfig& from_file,
-                                          uint64_t count) const {
-  const uint64_t limit =
-      options_.config.max_namespaces.value_or(from_file.max_namespaces.value_or(0));
-  if (limit == 0 || count <= limit) return Status();
-  return make_error(StatusCode::kTooManyNamespaces, "\"", file, "\" holds ", count,
-                    " namespaces; max_namespaces is ", limit);
 }
 
 Result<LoadReport> ManagerImpl::load_report() const try {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -20,7 +21,10 @@
 #include "base/file.h"
 #include "base/key_hash.h"
 #include "base/mutex.h"
+#include "base/operation_monitor.h"
 #include "base/thread_annotations.h"
+#include "manager/directory_lock.h"
+#include "manager/snapshot_loader.h"
 #include "store/namespace_impl.h"
 
 namespace rkvs::internal {
@@ -48,12 +52,14 @@ class ManagerImpl {
   bool is_initialized() const { return initialized_.load(std::memory_order_acquire); }
   bool has_persistence() const { return !options_.directory.empty(); }
   // `file`: empty for none.
-  Status initialize(std::optional<std::string_view> file);
+  Status initialize(std::optional<std::string_view> file, const OperationOptions& options = {});
   Result<LoadReport> load_report() const;
 
   Result<NamespacePtr> create(std::string_view name, const NamespaceConfig& config);
   Result<NamespacePtr> find(std::string_view name) const;
   Status remove(std::string_view name);
+  Result<NamespacePtr> clone(std::string_view name, std::string_view new_name,
+                             const OperationOptions& options = {});
   // All of them, sorted by name.
   Result<std::vector<NamespacePtr>> all() const;
   // Without making a list.
@@ -68,12 +74,14 @@ class ManagerImpl {
   // --- manager_persistence.cc -------------------------------------------------------------------
   // Leaves out what was deleted meanwhile; NamespaceNotFound if fewer than `at_least` are left.
   Status save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
-              size_t at_least = 0);
-  Status save_namespace(std::string_view name, std::string_view file);
+              const OperationOptions& options = {}, size_t at_least = 0);
+  Status save_namespace(std::string_view name, std::string_view file,
+                        const OperationOptions& options = {});
   // Reads `file` and adds the namespace `from`, or the only one of the file, as `new_name`, or
   // under its own name.
   Result<std::string> load(std::string_view file, std::optional<std::string_view> new_name,
-                           std::optional<std::string_view> from);
+                           std::optional<std::string_view> from,
+                           const OperationOptions& options = {});
 
  private:
   // Adds a namespace that is complete. NamespaceExists, TooManyNamespaces, NoMemory.
@@ -82,24 +90,16 @@ class ManagerImpl {
 
   // NoPersistence, Io.
   Result<const Directory*> directory();
-  struct Loaded {
-    StorageConfig config;
-    std::vector<NamespacePtr> namespaces;
-  };
-  // What to take from a file, and under which name. Unset: everything, under the names it has.
-  struct Selection {
-    std::optional<std::string_view> new_name;
-    std::optional<std::string_view> from;
-    bool single = false;  // InvalidArgument for a file that holds none or several
-  };
-  Result<Loaded> read_file(std::string_view file, const Selection& selection);
-  // Whether options or file allow so many. TooManyNamespaces.
-  Status check_namespace_count(std::string_view file, const StorageConfig& from_file,
-                               uint64_t count) const;
+  // The same, once it is this process that saves into it. DirectoryLocked.
+  Result<const Directory*> directory_to_save();
+  Result<LoadedSnapshot> read_file(std::string_view file, const SnapshotSelection& selection,
+                                   OperationMonitor& monitor);
   // All of `file`, or of the newest of its generations that is whole; `report` says which, and
   // which were not. Empty if there is no such file.
-  Result<Loaded> read_newest(std::string_view file, LoadReport& report);
-  Status initialize_once(std::optional<std::string_view> file) RKVS_REQUIRES(initialize_mutex_);
+  Result<LoadedSnapshot> read_newest(std::string_view file, LoadReport& report,
+                                     OperationMonitor& monitor);
+  Status initialize_once(std::optional<std::string_view> file, OperationMonitor& monitor)
+      RKVS_REQUIRES(initialize_mutex_);
   void log_load_report() const noexcept;
 
   // Tells the log hook, if there is one. Not while a lock is held.
@@ -119,6 +119,8 @@ class ManagerImpl {
 
   // One initialize() at a time; before mutex_.
   Mutex initialize_mutex_;
+  // Whose it is: a progress hook must not call it again.
+  std::atomic<std::thread::id> initializing_thread_{};
 
   // Guards the map and the configuration; before the locks of namespaces. Held for look-ups and
   // changes alone, never during I/O.
@@ -130,6 +132,7 @@ class ManagerImpl {
   // Opened when first needed.
   Mutex directory_mutex_;
   std::optional<Directory> directory_ RKVS_GUARDED_BY(directory_mutex_);
+  std::optional<DirectoryLock> directory_lock_ RKVS_GUARDED_BY(directory_mutex_);
 };
 
 }  // namespace rkvs::internal

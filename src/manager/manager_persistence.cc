@@ -10,18 +10,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "manager/manager_impl.h"
-#include "snapshot/reader.h"
 #include "snapshot/writer.h"
 #include "store/namespace_image.h"
-#include "store/namespace_restore.h"
 
 namespace rkvs::internal {
 namespace {
-
-// A shard takes more memory than a namespace takes in a file, so that a small file could ask for
-// gigabytes of them. This many (128 MiB) go unquestioned, and one more for each sizeof(Shard)
-// bytes.
-constexpr uint64_t kFreeShards = uint64_t{1} << 20;
 
 int64_t unix_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -44,67 +37,61 @@ SnapshotNamespace describe(const NamespaceImage& image) {
   return info;
 }
 
-NamespaceConfig config_of(const SnapshotNamespace& info) {
-  NamespaceConfig config;
-  config.max_keys = info.max_keys;
-  config.max_value_size = info.max_value_size;
-  config.max_key_size = info.max_key_size;
-  config.shard_count = info.shard_count;
-  config.lock_timeout = std::chrono::milliseconds(info.lock_timeout_ms);
-  return config;
-}
-
-Status write_entries(SnapshotWriter& writer, std::span<Entry* const> entries) {
-  // Entries are spread over memory in the order of their hashes: ask for each a little ahead.
-  constexpr size_t kAhead = 16;
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (i + kAhead < entries.size()) {
-      const Entry* ahead = entries[i + kAhead];
-      __builtin_prefetch(ahead);
-      __builtin_prefetch(reinterpret_cast<const char*>(ahead) + 64);
-    }
-    const Entry& entry = *entries[i];
-    if (Status status = writer.add({entry.key(), entry.value(), entry.version(), 0});
-        !status.ok()) {
-      return status;
+// Writes what the cut holds, and tells how far it is.
+class Saver {
+ public:
+  Saver(SnapshotWriter& writer, OperationMonitor& monitor,
+        const std::vector<NamespaceImage>& images)
+      : writer_(writer), monitor_(monitor) {
+    for (const NamespaceImage& image : images) {
+      progress_.entries_total += image.keys;
+      progress_.bytes_total += image.value_bytes;
     }
   }
-  return Status();
-}
 
-Status write_image(SnapshotWriter& writer, NamespaceImage& image) {
-  if (Status status = writer.begin_namespace(describe(image)); !status.ok()) return status;
-  for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
-    const auto entries = image.entries(shard);
-    if (!entries.ok()) return entries.status();
-    if (Status status = write_entries(writer, *entries); !status.ok()) return status;
-    image.release(shard);
+  Status write(NamespaceImage& image) {
+    if (Status status = writer_.begin_namespace(describe(image)); !status.ok()) return status;
+    for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
+      const auto entries = image.entries(shard);
+      if (!entries.ok()) return entries.status();
+      if (Status status = write_entries(*entries); !status.ok()) return status;
+      image.release(shard);
+    }
+    return writer_.end_namespace();
   }
-  return writer.end_namespace();
-}
+  void report_end() { monitor_.report_end(progress_); }
 
-Status corrupt(std::string_view file, const SnapshotNamespace& info, std::string_view what) {
-  return make_error(StatusCode::kSnapshotCorrupt, "\"", file, "\", namespace \"", info.name,
-                    "\": ", what);
-}
+ private:
+  static constexpr size_t kEntriesPerCheck = 4096;
 
-// The format has room for more than this version can keep: better refused than silently dropped.
-Status unsupported(std::string_view file, const SnapshotNamespace& info) {
-  return make_error(StatusCode::kUnsupported, "\"", file, "\", namespace \"", info.name,
-                    "\": expiries, max_bytes and autosave are not supported by version ",
-                    version());
-}
-
-// What a failure to restore an entry says about the file.
-Status restore_error(StatusCode code, std::string_view file, const SnapshotNamespace& info) {
-  switch (code) {
-    case StatusCode::kExists: return corrupt(file, info, "a key stands in it twice");
-    case StatusCode::kTooManyKeys:
-      return corrupt(file, info, "it holds more keys than its own max_keys");
-    case StatusCode::kNoMemory: return code;
-    default: return corrupt(file, info, status_code_name(code));
+  Status write_entries(std::span<Entry* const> entries) {
+    // Entries are spread over memory in the order of their hashes: ask for each a little ahead.
+    constexpr size_t kAhead = 16;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (i % kEntriesPerCheck == 0) {
+        if (monitor_.is_cancelled()) return OperationMonitor::cancelled("the save");
+        monitor_.report(progress_);
+      }
+      if (i + kAhead < entries.size()) {
+        const Entry* ahead = entries[i + kAhead];
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(reinterpret_cast<const char*>(ahead) + 64);
+      }
+      const Entry& entry = *entries[i];
+      if (Status status = writer_.add({entry.key(), entry.value(), entry.version(), 0});
+          !status.ok()) {
+        return status;
+      }
+      ++progress_.entries_done;
+      progress_.bytes_done += entry.value_size;
+    }
+    return Status();
   }
-}
+
+  SnapshotWriter& writer_;
+  OperationMonitor& monitor_;
+  Progress progress_;
+};
 
 }  // namespace
 
@@ -124,9 +111,27 @@ Result<const Directory*> ManagerImpl::directory() try {
   return StatusCode::kNoMemory;
 }
 
-Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
-                         size_t at_least) try {
+Result<const Directory*> ManagerImpl::directory_to_save() {
   const auto directory = this->directory();
+  if (!directory.ok()) return directory;
+  {
+    const MutexLock lock(directory_mutex_);
+    if (directory_lock_.has_value()) return directory;
+    auto locked = DirectoryLock::acquire(**directory);
+    if (!locked.ok()) return locked.status();
+    directory_lock_.emplace(*std::move(locked));
+  }
+  // What a process left that died in the middle of a save.
+  const auto removed = (*directory)->remove_stale_temporaries();
+  if (removed.ok() && *removed != 0) {
+    log(LogLevel::kInfo, "removed ", *removed, " unfinished files of saves that never ended");
+  }
+  return directory;
+}
+
+Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
+                         const OperationOptions& options, size_t at_least) try {
+  const auto directory = directory_to_save();
   if (!directory.ok()) return directory.status();
   auto target = AtomicFile::create(**directory, file);
   if (!target.ok()) return target.status();
@@ -145,111 +150,60 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   header.namespace_count = images.size();
   SnapshotWriter writer(**target);
   if (Status status = writer.begin(header); !status.ok()) return status;
+  OperationMonitor monitor(options);
+  Saver saver(writer, monitor, images);
   for (NamespaceImage& image : images) {
-    if (Status status = write_image(writer, image); !status.ok()) return status;
+    if (Status status = saver.write(image); !status.ok()) return status;
   }
   // Writers need not keep anything back while the disk is waited for.
   cut->reset();
   if (Status status = writer.finish(); !status.ok()) return status;
-  return (*target)->commit();
+  if (monitor.is_cancelled()) return OperationMonitor::cancelled("the save");
+  if (Status status = (*target)->commit(); !status.ok()) return status;
+  saver.report_end();
+  return Status();
 } catch (const std::bad_alloc&) {
   return StatusCode::kNoMemory;
 }
 
-Status ManagerImpl::save_namespace(std::string_view name, std::string_view file) try {
+Status ManagerImpl::save_namespace(std::string_view name, std::string_view file,
+                                   const OperationOptions& options) try {
   const auto found = find(name);
   if (!found.ok()) return found.status();
-  return save({*found}, file, 1);
+  return save({*found}, file, options, 1);
 } catch (const std::bad_alloc&) {
   return StatusCode::kNoMemory;
 }
 
-Result<ManagerImpl::Loaded> ManagerImpl::read_file(std::string_view file,
-                                                   const Selection& selection) try {
+Result<LoadedSnapshot> ManagerImpl::read_file(std::string_view file,
+                                              const SnapshotSelection& selection,
+                                              OperationMonitor& monitor) {
   const auto directory = this->directory();
   if (!directory.ok()) return directory.status();
-  auto source = (*directory)->open_file(file);
-  if (!source.ok()) return source.status();
-  auto opened = SnapshotReader::open(*std::move(source));
-  if (!opened.ok()) return opened.status();
-  SnapshotReader& reader = **opened;
-  if (selection.single && reader.header().namespace_count != 1) {
-    return make_error(StatusCode::kInvalidArgument, "\"", file, "\" holds ",
-                      reader.header().namespace_count,
-                      " namespaces; name the one to load, or load a file that holds one");
-  }
-
-  Loaded loaded;
-  loaded.config.max_namespaces = reader.header().max_namespaces;
-  if (Status status = check_namespace_count(file, loaded.config, reader.header().namespace_count);
-      !selection.from.has_value() && !status.ok()) {
-    return status;
-  }
-  SnapshotChunk chunk;
-  bool wanted = false;
-  uint64_t shards = 0;
-  for (;;) {
-    const auto event = reader.next(chunk);
-    if (!event.ok()) return event.status();
-    const SnapshotNamespace& info = reader.current_namespace();
-    switch (*event) {
-      case SnapshotEvent::kEnd: return loaded;
-      case SnapshotEvent::kNamespace: {
-        wanted = !selection.from.has_value() || *selection.from == info.name;
-        if (!wanted) break;
-        if (info.max_bytes != 0 || info.autosave.has_value()) return unsupported(file, info);
-        const NamespaceConfig config = config_of(info);
-        for (const Status& status : {validate_namespace_name(info.name), validate_config(config)}) {
-          if (!status.ok()) return corrupt(file, info, status.message());
-        }
-        shards += config.shard_count;
-        if (shards > kFreeShards + reader.file_size() / sizeof(Shard)) {
-          return make_error(StatusCode::kMemoryLimit, "\"", file, "\" asks for ", shards,
-                            " shards, which is out of proportion to its size");
-        }
-        auto created =
-            NamespaceImpl::create(selection.new_name.value_or(info.name), config, info.entry_count);
-        if (!created.ok()) return created.status();
-        restore_last_version(**created, info.last_version);
-        loaded.namespaces.push_back(*std::move(created));
-        break;
-      }
-      case SnapshotEvent::kChunk:
-        if (!wanted) break;
-        for (size_t i = 0; i < chunk.size(); ++i) {
-          const SnapshotEntry entry = chunk.entry(i);
-          if (entry.expires_at_ms != 0) return unsupported(file, info);
-          if (entry.version > info.last_version) {
-            return corrupt(file, info, "an entry has a greater version than any that was given");
-          }
-          const StatusCode code =
-              restore_entry(*loaded.namespaces.back(), {entry.key, entry.value, entry.version});
-          if (code != StatusCode::kOk) return restore_error(code, file, info);
-        }
-        break;
-    }
-  }
-} catch (const std::bad_alloc&) {
-  return StatusCode::kNoMemory;
+  const SnapshotLimits limits{options_.config.max_namespaces, options_.max_load_bytes};
+  return load_snapshot(**directory, file, selection, limits, monitor);
 }
 
-Result<ManagerImpl::Loaded> ManagerImpl::read_newest(std::string_view file, LoadReport& report) {
+Result<LoadedSnapshot> ManagerImpl::read_newest(std::string_view file, LoadReport& report,
+                                                OperationMonitor& monitor) {
   Status newest;
   for (uint32_t age = 0; age < kDefaultGenerations; ++age) {
     std::string name = generation_name(file, age);
-    auto read = read_file(name, Selection());
+    auto read = read_file(name, SnapshotSelection(), monitor);
     if (read.ok()) {
       report.file = std::move(name);
       return read;
     }
     if (read.code() == StatusCode::kSnapshotNotFound) {
       // No file at all is an empty start; a gap among the older ones is nothing.
-      if (age == 0) return Loaded();
+      if (age == 0) return LoadedSnapshot();
       continue;
     }
     // Only damage of the newest is a reason to go back in time: a file that may not be read is not.
     if (age == 0 && read.code() != StatusCode::kSnapshotCorrupt) return read.status();
-    if (read.code() == StatusCode::kNoMemory) return read.status();
+    if (read.code() == StatusCode::kNoMemory || read.code() == StatusCode::kCancelled) {
+      return read.status();
+    }
     if (age == 0) newest = read.status();
     report.skipped.push_back({std::move(name), read.status()});
   }
@@ -258,7 +212,8 @@ Result<ManagerImpl::Loaded> ManagerImpl::read_newest(std::string_view file, Load
 
 Result<std::string> ManagerImpl::load(std::string_view file,
                                       std::optional<std::string_view> new_name,
-                                      std::optional<std::string_view> from) {
+                                      std::optional<std::string_view> from,
+                                      const OperationOptions& options) {
   if (Status status = check_initialized(); !status.ok()) return status;
   if (new_name.has_value()) {
     if (Status status = validate_namespace_name(*new_name); !status.ok()) return status;
@@ -266,13 +221,14 @@ Result<std::string> ManagerImpl::load(std::string_view file,
     const ReaderLock lock(mutex_);
     if (Status status = check_room(*new_name); !status.ok()) return status;
   }
-  auto loaded = read_file(file, {new_name, from, !from.has_value()});
+  OperationMonitor monitor(options);
+  auto loaded = read_file(file, {new_name, from, !from.has_value()}, monitor);
   if (!loaded.ok()) return loaded.status();
   if (loaded->namespaces.empty()) {
     return make_error(StatusCode::kNamespaceNotFound, "\"", file, "\" holds no namespace \"",
                       from.value_or("").substr(0, kMaxNamespaceNameSize), "\"");
   }
-  NamespacePtr& impl = loaded->namespaces.front();
+  NamespacePtr& impl = loaded->namespaces.front().impl;
   try {
     std::string name = impl->name();
     if (Status status = add(std::move(impl)); !status.ok()) return status;

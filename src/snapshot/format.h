@@ -122,7 +122,7 @@ struct SnapshotAutosave {
 struct SnapshotNamespace {
   std::string name = {};        // 1 to 128 bytes, no control characters
   uint64_t max_keys = 0;        // 0 = no limit
-  uint64_t max_value_size = 0;  // 0 = no limit
+  uint64_t max_value_size = 0;  // 0 = no limit but kMaxSnapshotValueSize, which is the most
   uint64_t max_bytes = 0;       // 0 = no limit
   uint64_t max_key_size = kDefaultMaxKeySize;
   uint32_t shard_count = 0;    // as configured; 0 = automatic
@@ -159,6 +159,7 @@ inline const char* complaint_about(const SnapshotNamespace& info) {
   if (info.name.empty()) return "namespace name empty";
   if (info.name.size() > kMaxNamespaceNameSize) return "namespace name over 128 bytes";
   if (has_control_characters(info.name)) return "control character in a name";
+  if (info.max_value_size > kMaxSnapshotValueSize) return "max_value_size over 1073741824";
   if (info.max_key_size == 0 || info.max_key_size > kMaxSnapshotKeySize) {
     return "max_key_size outside 1..1048576";
   }

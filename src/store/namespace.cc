@@ -222,7 +222,9 @@ Status Namespace::set_lock_timeout(std::chrono::milliseconds lock_timeout) {
 Status Namespace::update_config(const NamespaceConfig& config) {
   return impl_->update_config(config);
 }
-Status Namespace::resize_shards(uint32_t shard_count) { return impl_->resize_shards(shard_count); }
+Status Namespace::resize_shards(uint32_t shard_count, const OperationOptions& options) {
+  return impl_->resize_shards(shard_count, options);
+}
 
 Result<NamespaceStats> Namespace::metadata() const { return impl_->stats(); }
 

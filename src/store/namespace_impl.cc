@@ -157,6 +157,7 @@ Status NamespaceImpl::error(StatusCode code) const {
     case StatusCode::kValueTooLarge:
       return make_error(code, "a value is larger than the limit of ",
                         largest_value_.load(std::memory_order_relaxed), " bytes");
+    case StatusCode::kCancelled: return OperationMonitor::cancelled("the resize");
     case StatusCode::kBusy:
       return make_error(code, "namespace \"", name_, "\" is being resized already");
     default: return Status(code);
@@ -242,25 +243,26 @@ Status NamespaceImpl::update_config(const NamespaceConfig& config) {
     present = config;
     if (config.shard_count <= kMaxShardCount) present.shard_count = shard_count;
   });
-  if (status.ok()) status = resize_claimed(config.shard_count);
+  if (status.ok()) status = resize_claimed(config.shard_count, {});
   resizer_.unclaim();
   return status;
 }
 
-Status NamespaceImpl::resize_shards(uint32_t shard_count) {
+Status NamespaceImpl::resize_shards(uint32_t shard_count, const OperationOptions& options) {
   if (shards_->routing().is_closed()) return error(shards_->closed_code());
   NamespaceConfig asked;
   asked.shard_count = shard_count;
   if (Status status = validate_config(asked); !status.ok()) return status;
   if (!resizer_.claim()) return error(StatusCode::kBusy);
-  Status status = resize_claimed(shard_count);
+  Status status = resize_claimed(shard_count, options);
   resizer_.unclaim();
   return status;
 }
 
-Status NamespaceImpl::resize_claimed(uint32_t shard_count) {
+Status NamespaceImpl::resize_claimed(uint32_t shard_count, const OperationOptions& options) {
   if (shard_count == 0 && !build_automatic_route_tables()) return StatusCode::kNoMemory;
-  const StatusCode code = resizer_.resize(shard_count);
+  OperationMonitor monitor(options);
+  const StatusCode code = resizer_.resize(shard_count, monitor);
   if (code != StatusCode::kOk && !resizer_.is_moving_to(shard_count)) return error(code);
   {
     const MutexLock lock(config_mutex_);
@@ -289,6 +291,13 @@ Result<NamespaceStats> NamespaceImpl::stats() {
   }
   stats.shard_count = shards_->routing().shard_count();
   return stats;
+}
+
+uint64_t NamespaceImpl::changes() const {
+  // Shards that were retired keep their count, and those that were never used have none.
+  uint64_t changes = 0;
+  for (uint32_t i = 0; i < shards_->constructed(); ++i) changes += (*shards_)[i].changes();
+  return changes;
 }
 
 void NamespaceImpl::close(StatusCode code) {

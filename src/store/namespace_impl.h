@@ -84,9 +84,12 @@ class NamespaceImpl {
   Status set_max_value_size(uint64_t max_value_size);
   Status set_lock_timeout(std::chrono::milliseconds lock_timeout);
   Status update_config(const NamespaceConfig& config);
-  Status resize_shards(uint32_t shard_count);
+  Status resize_shards(uint32_t shard_count, const OperationOptions& options);
 
   Result<NamespaceStats> stats();
+  // How many times an entry was written or removed since the namespace was made. Only grows; takes
+  // no lock.
+  uint64_t changes() const;
 
   // Ends the namespace: every operation that begins from now on answers `code`; frees the data.
   void close(StatusCode code);
@@ -102,7 +105,7 @@ class NamespaceImpl {
   // With all shards locked exclusively.
   uint64_t count_keys(const AllLock<Access::kWrite>& all) const;
   void store_limits(const NamespaceConfig& config);
-  Status resize_claimed(uint32_t shard_count);
+  Status resize_claimed(uint32_t shard_count, const OperationOptions& options);
 
   const std::string name_;
   const uint64_t id_;

@@ -46,10 +46,12 @@ void Resizer::help(size_t shard_size) {
   TableMemory::free_dropped();
 }
 
-StatusCode Resizer::resize(uint32_t shard_count) {
+StatusCode Resizer::resize(uint32_t shard_count, OperationMonitor& monitor) {
   const bool was_automatic = is_automatic();
   StatusCode code = StatusCode::kOk;
   bool begun = false;
+  bool cancelled = false;
+  Progress progress;
   for (bool done = false; !done;) {
     {
       const MutexLock lock(mutex_);
@@ -59,14 +61,19 @@ StatusCode Resizer::resize(uint32_t shard_count) {
         done = true;
       } else if (active_) {
         // Ours, or one that was on before and must end first.
-        const Progress progress = step(kResizeBudget);
-        if (progress == Progress::kNoMemory) {
+        if (begun && !cancelled && monitor.is_cancelled()) cancelled = turn_back();
+        if (step(kResizeBudget) == Step::kNoMemory) {
           if (to_count_ == shard_count) automatic_.store(false, std::memory_order_relaxed);
           code = StatusCode::kNoMemory;
           done = true;
         }
+        if (begun && !cancelled) progress.entries_done = scaled(progress.entries_total);
+      } else if (cancelled || (!begun && monitor.is_cancelled())) {
+        code = StatusCode::kCancelled;
+        done = true;
       } else if (begun || shard_count == 0 || routing.shard_count() == shard_count) {
         automatic_.store(shard_count == 0, std::memory_order_relaxed);
+        progress.entries_done = progress.entries_total;
         done = true;
       } else {
         automatic_.store(false, std::memory_order_relaxed);
@@ -76,12 +83,32 @@ StatusCode Resizer::resize(uint32_t shard_count) {
       }
     }
     TableMemory::free_dropped();
+    if (begun && progress.entries_total == 0) progress.entries_total = count_entries();
+    if (begun && !cancelled && !done) monitor.report(progress);
   }
   // Not in force and not on its way either: a namespace that grew by itself still does.
   if (code != StatusCode::kOk && !is_moving_to(shard_count)) {
     automatic_.store(was_automatic, std::memory_order_relaxed);
   }
+  if (code == StatusCode::kOk) monitor.report_end(progress);
   return code;
+}
+
+// What part of `entries` the buckets that have moved stand for.
+uint64_t Resizer::scaled(uint64_t entries) const {
+  if (!active_) return entries;
+  return buckets_.empty() ? 0
+                          : static_cast<uint64_t>(static_cast<double>(entries) * next_ /
+                                                  static_cast<double>(buckets_.size()));
+}
+
+uint64_t Resizer::count_entries() const {
+  uint64_t entries = 0;
+  for (uint32_t i = 0; i < shards_.routing().shard_count(); ++i) {
+    const ReaderLock lock(shards_[i].mutex);
+    entries += shards_[i].size();
+  }
+  return entries;
 }
 
 void Resizer::close(StatusCode code) {
@@ -98,18 +125,8 @@ StatusCode Resizer::begin(uint32_t to) {
   from_count_ = routing.shard_count();
   to_count_ = to;
   try {
-    // Counting sort of the moving buckets by the shard that they leave.
-    leaving_.assign(from_count_ + 1, 0);
-    for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
-      if ((*from_)[bucket] != (*to_)[bucket]) ++leaving_[(*from_)[bucket] + 1];
-    }
-    for (uint32_t i = 0; i < from_count_; ++i) leaving_[i + 1] += leaving_[i];
-    buckets_.resize(leaving_[from_count_]);
-    std::vector<uint32_t> cursor(leaving_.begin(), leaving_.end() - 1);
-    for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
-      const uint32_t shard = (*from_)[bucket];
-      if (shard != (*to_)[bucket]) buckets_[cursor[shard]++] = static_cast<uint16_t>(bucket);
-    }
+    sort_buckets([this](uint32_t bucket)
+                     RKVS_NO_THREAD_SAFETY_ANALYSIS { return (*from_)[bucket] != (*to_)[bucket]; });
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
@@ -118,17 +135,56 @@ StatusCode Resizer::begin(uint32_t to) {
   source_ = 0;
   next_ = 0;
   phase_ = Phase::kBegin;
+  turned_back_ = false;
   active_ = true;
   return StatusCode::kOk;
 }
 
-Resizer::Progress Resizer::step(StepBudget budget) try {
+bool Resizer::turn_back() {
+  std::swap(from_, to_);
+  std::swap(from_count_, to_count_);
+  try {
+    sort_buckets([this](uint32_t bucket) { return shards_.routing().has_moved(bucket); });
+  } catch (const std::bad_alloc&) {
+    std::swap(from_, to_);
+    std::swap(from_count_, to_count_);
+    return false;  // goes on as it was; the next step tries again
+  }
+  if (source_ < to_count_) {
+    const WriterLock lock(shards_[source_].mutex);
+    shards_[source_].stop_journal();
+  }
+  source_ = 0;
+  next_ = 0;
+  phase_ = Phase::kBegin;
+  turned_back_ = true;
+  return true;
+}
+
+template <typename Moves>
+void Resizer::sort_buckets(Moves moves) {
+  // Counting sort, into new vectors: the present ones stay as they are where there is no memory.
+  std::vector<uint32_t> leaving(from_count_ + 1, 0);
+  for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
+    if (moves(bucket)) ++leaving[(*from_)[bucket] + 1];
+  }
+  for (uint32_t i = 0; i < from_count_; ++i) leaving[i + 1] += leaving[i];
+  std::vector<uint16_t> buckets(leaving[from_count_]);
+  std::vector<uint32_t> cursor(leaving.begin(), leaving.end() - 1);
+  for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
+    if (moves(bucket)) buckets[cursor[(*from_)[bucket]]++] = static_cast<uint16_t>(bucket);
+  }
+  leaving_.swap(leaving);
+  buckets_.swap(buckets);
+}
+
+Resizer::Step Resizer::step(StepBudget budget) try {
   size_t buckets = 0;
   size_t entries = 0;
   while (buckets < budget.buckets && entries < budget.entries) {
     if (source_ == from_count_) {
       finish();
-      return Progress::kDone;
+      return Step::kDone;
     }
     if (next_ == leaving_[source_ + 1]) {
       leave_source();
@@ -136,7 +192,7 @@ Resizer::Progress Resizer::step(StepBudget budget) try {
     }
     switch (phase_) {
       case Phase::kBegin:
-        if (!begin_source()) return Progress::kNoMemory;
+        if (!begin_source()) return Step::kNoMemory;
         break;
       case Phase::kScan:
         // A slice is a step of its own.
@@ -144,16 +200,16 @@ Resizer::Progress Resizer::step(StepBudget budget) try {
         entries += budget.entries;
         break;
       case Phase::kMove:
-        if (!move_bucket(buckets_[next_], &entries)) return Progress::kNoMemory;
+        if (!move_bucket(buckets_[next_], &entries)) return Step::kNoMemory;
         ++buckets;
         break;
     }
   }
-  return Progress::kMore;
+  return Step::kMore;
 } catch (const std::bad_alloc&) {
   // What the scan has found may not be in the lists, and it has gone on: look again.
   if (phase_ == Phase::kScan) phase_ = Phase::kBegin;
-  return Progress::kNoMemory;
+  return Step::kNoMemory;
 }
 
 bool Resizer::begin_source() {
@@ -220,7 +276,11 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
           source.move_entries(hash, target);
         });
         lists_.drop(bucket);
-        shards_.routing().bucket_moved(bucket);
+        if (turned_back_) {
+          shards_.routing().bucket_moved_back(bucket);
+        } else {
+          shards_.routing().bucket_moved(bucket);
+        }
         ++next_;
         *moved += count;
         return true;
@@ -242,7 +302,11 @@ void Resizer::leave_source() {
 }
 
 void Resizer::finish() {
-  shards_.routing().end(to_count_);
+  if (turned_back_) {
+    shards_.routing().end_unmoved(to_count_);
+  } else {
+    shards_.routing().end(to_count_);
+  }
   active_ = false;
   buckets_ = {};
   leaving_ = {};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/operation_monitor.h"
 #include "base/thread_annotations.h"
 #include "store/bucket_lists.h"
 #include "store/shard_set.h"
@@ -56,9 +57,10 @@ class Resizer {
   bool claim() { return !claimed_.exchange(true, std::memory_order_acquire); }
   void unclaim() { claimed_.store(false, std::memory_order_release); }
   // Moves everything to `shard_count` shards, or makes the count automatic if it is 0. Ok,
-  // NoMemory (what has not moved by then is moved by later calls and by help()), or the code that
-  // the set was closed with.
-  StatusCode resize(uint32_t shard_count);
+  // NoMemory (what has not moved by then is moved by later calls and by help()), Cancelled (what
+  // had moved is back), or the code that the set was closed with. Progress is that of the buckets,
+  // scaled to the entries that there were at the beginning.
+  StatusCode resize(uint32_t shard_count, OperationMonitor& monitor);
 
   // Whether a resize to this count is on, or was left half done for lack of memory.
   bool is_moving_to(uint32_t shard_count) {
@@ -70,10 +72,15 @@ class Resizer {
   void close(StatusCode code);
 
  private:
-  enum class Progress { kMore, kDone, kNoMemory };
+  enum class Step { kMore, kDone, kNoMemory };
 
   StatusCode begin(uint32_t to) RKVS_REQUIRES(mutex_);
-  Progress step(StepBudget budget) RKVS_REQUIRES(mutex_);
+  // Turns a resize that is on around.
+  bool turn_back() RKVS_REQUIRES(mutex_);
+  // Sorts the buckets that move by the shard that they leave. Throws std::bad_alloc.
+  template <typename Moves>  // bool(uint32_t bucket)
+  void sort_buckets(Moves moves) RKVS_REQUIRES(mutex_);
+  Step step(StepBudget budget) RKVS_REQUIRES(mutex_);
   // The phases of one source. begin_source() and move_bucket() are false without memory, the others
   // throw std::bad_alloc; nothing is lost either way. `moved` counts entries.
   bool begin_source() RKVS_REQUIRES(mutex_);
@@ -82,6 +89,8 @@ class Resizer {
   void absorb_journal() RKVS_REQUIRES(mutex_);
   void leave_source() RKVS_REQUIRES(mutex_);
   void finish() RKVS_REQUIRES(mutex_);
+  uint64_t scaled(uint64_t entries) const RKVS_REQUIRES(mutex_);
+  uint64_t count_entries() const;
 
   ShardSet& shards_;
   std::atomic<bool> automatic_;
@@ -90,6 +99,8 @@ class Resizer {
   // Held for one step at a time, and taken before any shard's lock.
   Mutex mutex_;
   bool active_ RKVS_GUARDED_BY(mutex_) = false;
+  // From `from_` to `to_`, the way back included, for which Routing has them the other way round.
+  bool turned_back_ RKVS_GUARDED_BY(mutex_) = false;
   const RouteTable* from_ RKVS_GUARDED_BY(mutex_) = nullptr;
   const RouteTable* to_ RKVS_GUARDED_BY(mutex_) = nullptr;
   uint32_t from_count_ RKVS_GUARDED_BY(mutex_) = 0;

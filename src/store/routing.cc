@@ -96,8 +96,22 @@ void Routing::bucket_moved(uint32_t bucket) noexcept {
              std::memory_order_release);
 }
 
+void Routing::bucket_moved_back(uint32_t bucket) noexcept {
+  auto& word = move_->moved[bucket / 64];
+  word.store(word.load(std::memory_order_relaxed) & ~(uint64_t{1} << (bucket % 64)),
+             std::memory_order_release);
+}
+
 void Routing::end(uint32_t shard_count) noexcept {
-  table_.store(move_->to.load(std::memory_order_relaxed), std::memory_order_release);
+  settle(move_->to.load(std::memory_order_relaxed), shard_count);
+}
+
+void Routing::end_unmoved(uint32_t shard_count) noexcept {
+  settle(move_->from.load(std::memory_order_relaxed), shard_count);
+}
+
+void Routing::settle(const RouteTable* table, uint32_t shard_count) noexcept {
+  table_.store(table, std::memory_order_release);
   shard_count_.store(shard_count, std::memory_order_release);
   generation_.store(generation_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }

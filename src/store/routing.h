@@ -32,8 +32,10 @@ bool build_automatic_route_tables() noexcept;
 // to table `to` a bucket that has moved is where `to` says, one that has not where `from` says.
 // Operations ask shard_of(), lock that shard, and then ask owns(): the answer of shard_of() may be
 // out of date, that of owns() under the shard's lock cannot be, because of these rules:
-//   - bucket_moved() is called with the locks of the old and the new shard held exclusively;
-//   - begin() is called before the first, end() after the last bucket_moved();
+//   - bucket_moved() and bucket_moved_back() are called with the locks of the old and the new shard
+//     held exclusively;
+//   - begin() is called before the first and end() after the last of them; where all that moved has
+//     moved back, end_unmoved() takes the place of end();
 //   - close() is called with the locks of all shards held.
 // Whoever locks a shard that a bucket has left therefore sees that it has.
 class Routing {
@@ -73,8 +75,11 @@ class Routing {
   void begin(const RouteTable* to, uint32_t shard_count) noexcept;
   bool has_moved(uint32_t bucket) const;
   void bucket_moved(uint32_t bucket) noexcept;
+  void bucket_moved_back(uint32_t bucket) noexcept;
   // `shard_count`: of the new table.
   void end(uint32_t shard_count) noexcept;
+  // `shard_count`: of the old one.
+  void end_unmoved(uint32_t shard_count) noexcept;
 
   void close() noexcept { generation_.store(kClosed, std::memory_order_release); }
   bool is_closed() const { return generation() == kClosed; }
@@ -92,6 +97,7 @@ class Routing {
   };
 
   uint32_t shard_of_unsettled(uint32_t bucket) const;
+  void settle(const RouteTable* table, uint32_t shard_count) noexcept;
 
   std::atomic<uint64_t> generation_{0};
   std::atomic<const RouteTable*> table_;

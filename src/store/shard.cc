@@ -63,6 +63,7 @@ Entry* Shard::remove(const HashedKey& key) {
     return nullptr;
   }
   account_removed(*entry);
+  count_change();
   return unlink(entry);
 }
 

@@ -2,6 +2,7 @@
 #ifndef RKVS_STORE_SHARD_H_
 #define RKVS_STORE_SHARD_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -83,6 +84,9 @@ class alignas(64) Shard {
     return {size(), value_bytes_, entry_memory_ + table_.memory()};
   }
   uint64_t last_version() const RKVS_REQUIRES_SHARED(mutex) { return last_version_; }
+  // How many entries were written or removed here since the namespace was made; moves are none.
+  // Only grows. May be read at any time, without the lock.
+  uint64_t changes() const { return changes_.load(std::memory_order_relaxed); }
 
   template <typename Visit>  // void(uint64_t hash, Entry* entry)
   void for_each(Visit visit) const RKVS_REQUIRES_SHARED(mutex) {
@@ -126,7 +130,9 @@ class alignas(64) Shard {
   // nothing changed, where the hash collides and there is no memory to say so.
   bool insert(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex) {
     entry->set_version(++last_version_);
-    return insert_as_is(hash, entry);
+    if (!insert_as_is(hash, entry)) return false;
+    count_change();
+    return true;
   }
   // The same for an entry that keeps the version it has: moved from another shard, or loaded.
   bool insert_as_is(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex);
@@ -139,6 +145,7 @@ class alignas(64) Shard {
     *slot = fresh;
     account_added(*fresh);
     account_removed(*old);
+    count_change();
     return unlink(old);
   }
   // Copies the value over the slot's, under a new version, if the sizes are equal and nobody else
@@ -149,6 +156,7 @@ class alignas(64) Shard {
     if (images_ != nullptr && is_held(*entry)) return false;
     entry->set_version(++last_version_);
     entry->overwrite_value(value);
+    count_change();
     return true;
   }
 
@@ -226,6 +234,10 @@ class alignas(64) Shard {
   void bury(Entry* entry) RKVS_REQUIRES(mutex);
   bool is_held(const Entry& entry) const RKVS_REQUIRES(mutex);
 
+  // One writer at a time: no read-modify-write needed.
+  void count_change() RKVS_REQUIRES(mutex) {
+    changes_.store(changes_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   void account_added(const Entry& entry) RKVS_REQUIRES(mutex) {
     value_bytes_ += entry.value_size;
     entry_memory_ += entry.memory();
@@ -243,6 +255,7 @@ class alignas(64) Shard {
   uint64_t last_version_ RKVS_GUARDED_BY(mutex) = 0;
   uint64_t value_bytes_ RKVS_GUARDED_BY(mutex) = 0;
   uint64_t entry_memory_ RKVS_GUARDED_BY(mutex) = 0;
+  std::atomic<uint64_t> changes_{0};  // written with the lock held
   // One for each save that is on.
   ShardImage* images_ RKVS_GUARDED_BY(mutex) = nullptr;
 };

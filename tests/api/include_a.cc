@@ -4,6 +4,7 @@
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
+#include <rkvs/operation.h>
 #include <rkvs/options.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>
@@ -15,6 +16,7 @@
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
+#include <rkvs/operation.h>
 #include <rkvs/options.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>

@@ -6,6 +6,7 @@
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
 #include <rkvs/options.h>
+#include <rkvs/operation.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>
 #include <rkvs/value.h>

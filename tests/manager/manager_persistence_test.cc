@@ -277,7 +277,7 @@ TEST_F(ManagerPersistence, D12_PlacementIsNotInTheFile) {
     auto impl = NamespaceImpl::create("n", {.shard_count = saver.shard_count}, 0, saver.hash);
     ASSERT_OK(impl);
     fill(NamespaceImpl::handle(*impl), contents);
-    ASSERT_OK(manager.save({*impl}, saver.file));
+    ASSERT_OK(manager.save({*impl}, saver.file, {}));
 
     StorageManager reader = loaded(saver.file);
     Namespace ns = find(reader, "n");
@@ -433,9 +433,7 @@ TEST_F(ManagerPersistence, D11_WhatAFileSaysIsHeldToTheRulesOfThisStore) {
                  "a key stands in it twice");
   expect_corrupt("a name that is not UTF-8", {.name = "n\xFF"}, {}, "not UTF-8");
   expect_corrupt("a control character above ASCII", {.name = "n\xC2\x85"}, {}, "control");
-  expect_corrupt("max_value_size", {.name = "n", .max_value_size = (1U << 30) + 1}, {},
-                 "max_value_size");
-  // Duplicate names cannot be written at all: see the tests of the format.
+  // Duplicate names and limits out of range cannot be written at all: see the tests of the format.
 }
 
 TEST_F(ManagerPersistence, D11_PlacementOfAForgedFileIsNotTrusted) {

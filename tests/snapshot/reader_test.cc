@@ -130,6 +130,7 @@ std::string header_payload(uint32_t version = 1, uint64_t namespaces = 1) {
 
 struct NamespaceFields {
   std::string name = "n";
+  uint64_t max_value_size = 0;
   uint64_t max_key_size = 65536;
   uint32_t shard_count = 0;
   uint32_t shards_in_use = 0;
@@ -142,9 +143,9 @@ struct NamespaceFields {
 std::string namespace_payload(const NamespaceFields& f = {}) {
   Builder b;
   const auto name = b.CreateString(f.name);
-  const auto body =
-      fb::CreateNamespace(b, name, 0, 0, 0, f.max_key_size, f.shard_count, f.shards_in_use,
-                          f.lock_timeout_ms, 0, f.entry_count, f.value_bytes, f.last_version);
+  const auto body = fb::CreateNamespace(b, name, 0, f.max_value_size, 0, f.max_key_size,
+                                        f.shard_count, f.shards_in_use, f.lock_timeout_ms, 0,
+                                        f.entry_count, f.value_bytes, f.last_version);
   return Forgery::finish(b, fb::Body::Namespace, body.Union());
 }
 
@@ -663,6 +664,7 @@ TEST(SnapshotReader, D11_NamespacesAreHeldToTheRules) {
   }
   using Edit = std::function<void(NamespaceFields&)>;
   const std::vector<Edit> edits = {
+      [](NamespaceFields& f) { f.max_value_size = (1 << 30) + 1; },
       [](NamespaceFields& f) { f.max_key_size = 0; },
       [](NamespaceFields& f) { f.max_key_size = (1 << 20) + 1; },
       [](NamespaceFields& f) { f.shard_count = 4097; },

@@ -1,0 +1,68 @@
+// clone_namespace: a namespace with the content that another has at one instant.
+#include <new>
+#include <utility>
+
+#include "manager/manager_impl.h"
+#include "store/namespace_image.h"
+#include "store/namespace_restore.h"
+
+namespace rkvs::internal {
+namespace {
+
+constexpr size_t kEntriesPerCheck = 8192;
+
+// Fills `into` with the entries of `image`, shared.
+Status fill(NamespaceImpl& into, NamespaceImage& image, OperationMonitor& monitor) {
+  Progress progress;
+  progress.entries_total = image.keys;
+  progress.bytes_total = image.value_bytes;
+  Restorer restorer;
+  for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
+    const auto entries = image.entries(shard);
+    if (!entries.ok()) return entries.status();
+    for (auto rest = *entries; !rest.empty();) {
+      if (monitor.is_cancelled()) return OperationMonitor::cancelled("the clone");
+      const auto part = rest.first(std::min(rest.size(), kEntriesPerCheck));
+      rest = rest.subspan(part.size());
+      if (const StatusCode code = restorer.share(into, part); code != StatusCode::kOk) return code;
+      progress.entries_done += part.size();
+      for (const Entry* entry : part) progress.bytes_done += entry->value_size;
+      monitor.report(progress);
+    }
+    image.release(shard);
+  }
+  restore_last_version(into, image.last_version);
+  monitor.report_end(progress);
+  return Status();
+}
+
+}  // namespace
+
+Result<NamespacePtr> ManagerImpl::clone(std::string_view name, std::string_view new_name,
+                                        const OperationOptions& options) try {
+  const auto source = find(name);
+  if (!source.ok()) return source.status();
+  if (Status status = validate_namespace_name(new_name); !status.ok()) return status;
+  {
+    // The usual refusals before the work; add() asks again.
+    const ReaderLock lock(mutex_);
+    if (Status status = check_room(new_name); !status.ok()) return status;
+  }
+  auto cut = Cut::take({*source});
+  if (!cut.ok()) return cut.status();
+  auto& images = (*cut)->namespaces();
+  if (images.empty()) return (*source)->error(StatusCode::kNamespaceDeleted);
+  NamespaceImage& image = images.front();
+  auto created = NamespaceImpl::create(new_name, image.config, image.keys);
+  if (!created.ok()) return created.status();
+  OperationMonitor monitor(options);
+  if (!restore_room(**created, image.keys)) return StatusCode::kNoMemory;
+  if (Status status = fill(**created, image, monitor); !status.ok()) return status;
+  cut->reset();
+  if (Status status = add(*created); !status.ok()) return status;
+  return created;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+}  // namespace rkvs::internal
