@@ -8,14 +8,17 @@
 #ifndef RKVS_ALL_H_
 #define RKVS_ALL_H_
 
+#include <rkvs/atomic_batch.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
 #include <rkvs/operation.h>
 #include <rkvs/options.h>
+#include <rkvs/scan.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>
 #include <rkvs/value.h>
 #include <rkvs/version.h>
+#include <rkvs/write_options.h>
 
 #endif  // RKVS_ALL_H_

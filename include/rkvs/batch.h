@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -32,8 +33,12 @@ struct BatchItem {
   // Ok; or the item's own failure (NotFound, TooManyKeys, ValueTooLarge, Timeout, ...); or
   // NotApplied, for an item that failed only because its all-or-nothing batch did.
   StatusCode code = StatusCode::kNotApplied;
-  // get and consume: the value. set: the value that was replaced, if there was one. Else nothing.
+  // get and consume: the value. set and update: the value that was replaced, if there was one.
+  // increment in an AtomicBatch: the new value. Else nothing.
   std::optional<Value> value;
+  // In an AtomicBatch: of the entry that the item wrote; 0 where it wrote none, or a later item of
+  // the batch has changed the key again. Else 0.
+  uint64_t version = 0;
 };
 
 // What came of a batch: one item for each input, in input order.

@@ -29,6 +29,10 @@ struct NamespaceConfig {
   uint64_t max_value_size = 0;
   // The largest key in bytes, 1 to kLargestMaxKeySize.
   uint64_t max_key_size = kDefaultMaxKeySize;
+  // The most bytes of memory that keys, values and their overhead may take, tables included; 0 = no
+  // limit. A write that would exceed it is MemoryLimit and changes nothing; everything else goes
+  // on.
+  uint64_t max_bytes = 0;
   // 0 = automatic: starts small and grows with the data, so that a shard stays small. 1 to
   // kMaxShardCount = exactly so many until resize_shards says otherwise.
   uint32_t shard_count = 0;
@@ -44,6 +48,9 @@ struct NamespaceConfig {
 struct StorageConfig {
   // The most namespaces; 0 = no limit. Default: no limit.
   std::optional<uint64_t> max_namespaces{};
+  // The most bytes that all namespaces together may take: see NamespaceConfig::max_bytes. 0 = no
+  // limit. Default: no limit.
+  std::optional<uint64_t> max_bytes{};
 
   friend bool operator==(const StorageConfig&, const StorageConfig&) = default;
 };
@@ -59,8 +66,8 @@ struct StorageOptions {
   StorageConfig config{};
   // Where snapshots live; created with mode 0700 when missing. Empty = no persistence.
   std::filesystem::path directory{};
-  // The most bytes of keys and values that one load may bring; beyond it ends as MemoryLimit. 0 = no
-  // limit but the size of the file.
+  // The most bytes of keys and values that one load may bring; beyond it ends as MemoryLimit. 0 =
+  // no limit but the size of the file.
   uint64_t max_load_bytes = 0;
   LogHook log{};
 };

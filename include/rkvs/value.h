@@ -3,6 +3,7 @@
 #define RKVS_VALUE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -67,6 +68,12 @@ class Value {
   internal::Entry* entry_ = nullptr;
   const char* data_ = "";
   std::size_t size_ = 0;
+};
+
+// A value and the version that its entry had when it was read.
+struct VersionedValue {
+  Value value;
+  uint64_t version = 0;
 };
 
 }  // namespace rkvs

@@ -9,6 +9,7 @@
 namespace rkvs::internal {
 
 ManagerImpl::~ManagerImpl() {
+  ticker_->stop();
   NamespaceMap namespaces;
   {
     const WriterLock lock(mutex_);
@@ -65,11 +66,14 @@ Status ManagerImpl::initialize_once(std::optional<std::string_view> file,
   if (!config.max_namespaces.has_value()) {
     config.max_namespaces = loaded.config.max_namespaces.value_or(0);
   }
+  if (!config.max_bytes.has_value()) config.max_bytes = loaded.config.max_bytes.value_or(0);
+  bytes_->set(*config.max_bytes, 0);
   NamespaceMap namespaces;
   for (const auto& [impl, autosave] : loaded.namespaces) {
     const auto stats = impl->stats();
     if (!stats.ok()) return stats.status();
     report.keys += stats->key_count;
+    if (Status status = adopt(*impl); !status.ok()) return status;
     namespaces.emplace(impl->name(), impl);
   }
   report.namespaces = namespaces.size();
@@ -114,7 +118,8 @@ Result<NamespacePtr> ManagerImpl::create(std::string_view name, const NamespaceC
     const ReaderLock lock(mutex_);
     if (Status status = check_room(name); !status.ok()) return status;
   }
-  auto created = NamespaceImpl::create(name, config);
+  auto created =
+      NamespaceImpl::create(name, config, /*expected_keys*/ 0, KeyHash::of_process(), time_);
   if (!created.ok()) return created.status();
   if (Status status = add(*created); !status.ok()) return status;
   return created;
@@ -125,11 +130,61 @@ Status ManagerImpl::add(NamespacePtr added) {
     std::string name = added->name();
     const WriterLock lock(mutex_);
     if (Status status = check_room(name); !status.ok()) return status;
+    if (Status status = adopt(*added); !status.ok()) return status;
     namespaces_.emplace(std::move(name), std::move(added));
     return Status();
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
+}
+
+Status ManagerImpl::adopt(NamespaceImpl& impl) {
+  if (!impl.share_budget(bytes_)) {
+    return make_error(StatusCode::kMemoryLimit, "namespace \"", impl.name(),
+                      "\" does not fit into the manager's max_bytes = ", bytes_->limit());
+  }
+  impl.set_expiries_hook([ticker = ticker_] { ticker->start(); });
+  if (impl.has_expiries()) ticker_->start();
+  return Status();
+}
+
+Status ManagerImpl::set_max_bytes(uint64_t max_bytes) try {
+  if (max_bytes == bytes_->limit()) return Status();
+  // With every shard of every namespace locked, so that the account is right from its first moment.
+  std::vector<NamespacePtr> all;
+  for (const auto& [name, impl] : namespaces_) all.push_back(impl);
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a->id() < b->id(); });
+  std::chrono::milliseconds longest{0};
+  for (const auto& impl : all) longest = std::max(longest, impl->get_config().lock_timeout);
+  Deadline limit(longest);
+  uint64_t used = 0;
+  std::vector<std::unique_ptr<AllLock<Access::kWrite>>> locks;
+  locks.reserve(all.size());
+  for (const NamespacePtr& impl : all) {
+    locks.push_back(std::make_unique<AllLock<Access::kWrite>>(impl->shards(), limit));
+    if (!locks.back()->held()) return impl->error(locks.back()->code());
+    used += impl->sum(*locks.back()).memory_bytes;
+  }
+  if (max_bytes != 0 && max_bytes < used) {
+    return make_error(StatusCode::kLimitBelowUse, "max_bytes ", max_bytes, " is below the ", used,
+                      " bytes that all namespaces take");
+  }
+  bytes_->set(max_bytes, used);
+  for (const NamespacePtr& impl : all) impl->usage().note_counting();
+  return Status();
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+void ManagerImpl::reclaim_expired() const noexcept try {
+  const auto all = this->all();
+  if (!all.ok()) return;
+  for (const NamespacePtr& impl : *all) {
+    OperationTime time(time_);
+    impl->reclaim_expired(time);
+  }
+} catch (const std::bad_alloc&) {
+  // The next time.
 }
 
 Result<NamespacePtr> ManagerImpl::find(std::string_view name) const {
@@ -195,8 +250,10 @@ Status ManagerImpl::update_config(const StorageConfig& config) {
     return make_error(StatusCode::kLimitBelowUse, "max_namespaces ", limit, " is below the ",
                       namespaces_.size(), " namespaces that there are");
   }
+  if (Status status = set_max_bytes(config.max_bytes.value_or(0)); !status.ok()) return status;
   config_ = config;
   config_.max_namespaces = limit;
+  config_.max_bytes = config.max_bytes.value_or(0);
   return Status();
 }
 

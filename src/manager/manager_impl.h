@@ -7,6 +7,7 @@
 #include <rkvs/status.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -25,6 +26,7 @@
 #include "base/thread_annotations.h"
 #include "manager/directory_lock.h"
 #include "manager/snapshot_loader.h"
+#include "runtime/ticker.h"
 #include "store/namespace_impl.h"
 
 namespace rkvs::internal {
@@ -44,8 +46,9 @@ using NamespaceMap = std::unordered_map<std::string, NamespacePtr, NameHash, std
 class ManagerImpl {
  public:
   // `fs` is where the directory is; it must outlive the manager.
-  explicit ManagerImpl(StorageOptions options, FileSystem& fs = FileSystem::posix())
-      : options_(std::move(options)), fs_(fs) {}
+  explicit ManagerImpl(StorageOptions options, FileSystem& fs = FileSystem::posix(),
+                       const TimeSource& time = TimeSource::real())
+      : options_(std::move(options)), fs_(fs), time_(time) {}
   // Closes every namespace.
   ~ManagerImpl();
 
@@ -87,6 +90,11 @@ class ManagerImpl {
   // Adds a namespace that is complete. NamespaceExists, TooManyNamespaces, NoMemory.
   Status add(NamespacePtr added);
   Status check_room(std::string_view name) const RKVS_REQUIRES_SHARED(mutex_);
+  // Makes a namespace that nobody has yet one of this manager's. MemoryLimit.
+  Status adopt(NamespaceImpl& impl);
+  // Sets the limit of all namespaces together. LimitBelowUse, Timeout.
+  Status set_max_bytes(uint64_t max_bytes) RKVS_REQUIRES(mutex_);
+  void reclaim_expired() const noexcept;
 
   // NoPersistence, Io.
   Result<const Directory*> directory();
@@ -115,7 +123,15 @@ class ManagerImpl {
 
   StorageOptions options_;
   FileSystem& fs_;
+  const TimeSource& time_;
   std::atomic<bool> initialized_{false};
+  // Of the bytes of all namespaces.
+  const std::shared_ptr<Budget> bytes_ = std::make_shared<Budget>();
+  // Reclaims what has expired; begins with the first entry that expires. Namespaces may outlive the
+  // manager, and so has this to.
+  static constexpr std::chrono::milliseconds kReclaimInterval{100};
+  const std::shared_ptr<Ticker> ticker_ =
+      std::make_shared<Ticker>(kReclaimInterval, [this] { reclaim_expired(); });
 
   // One initialize() at a time; before mutex_.
   Mutex initialize_mutex_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <new>
 #include <span>
 #include <utility>
@@ -16,17 +17,12 @@
 namespace rkvs::internal {
 namespace {
 
-int64_t unix_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 SnapshotNamespace describe(const NamespaceImage& image) {
   SnapshotNamespace info;
   info.name = image.name;
   info.max_keys = image.config.max_keys;
   info.max_value_size = image.config.max_value_size;
+  info.max_bytes = image.config.max_bytes;
   info.max_key_size = image.config.max_key_size;
   info.shard_count = image.config.shard_count;
   info.shards_in_use = image.shards_in_use;
@@ -40,10 +36,12 @@ SnapshotNamespace describe(const NamespaceImage& image) {
 // Writes what the cut holds, and tells how far it is.
 class Saver {
  public:
-  Saver(SnapshotWriter& writer, OperationMonitor& monitor,
-        const std::vector<NamespaceImage>& images)
-      : writer_(writer), monitor_(monitor) {
-    for (const NamespaceImage& image : images) {
+  Saver(SnapshotWriter& writer, OperationMonitor& monitor, Cut& cut)
+      : writer_(writer),
+        monitor_(monitor),
+        steady_ms_(cut.steady_ms()),
+        steady_to_unix_(cut.unix_ms() - cut.steady_ms()) {
+    for (const NamespaceImage& image : cut.namespaces()) {
       progress_.entries_total += image.keys;
       progress_.bytes_total += image.value_bytes;
     }
@@ -78,9 +76,9 @@ class Saver {
         __builtin_prefetch(reinterpret_cast<const char*>(ahead) + 64);
       }
       const Entry& entry = *entries[i];
-      if (Status status = writer_.add({entry.key(), entry.value(), entry.version(), 0});
-          !status.ok()) {
-        return status;
+      if (!entry.has_expired_by(steady_ms_)) {
+        const SnapshotEntry saved{entry.key(), entry.value(), entry.version(), expiry_of(entry)};
+        if (Status status = writer_.add(saved); !status.ok()) return status;
       }
       ++progress_.entries_done;
       progress_.bytes_done += entry.value_size;
@@ -88,8 +86,19 @@ class Saver {
     return Status();
   }
 
+  // As a time of day, 0 = never.
+  int64_t expiry_of(const Entry& entry) const {
+    const int64_t at = entry.expires_at();
+    if (at == 0) return 0;
+    constexpr int64_t kLatest = std::numeric_limits<int64_t>::max();
+    const bool too_late = steady_to_unix_ > 0 && at > kLatest - steady_to_unix_;
+    return too_late ? kLatest : std::max<int64_t>(at + steady_to_unix_, 1);
+  }
+
   SnapshotWriter& writer_;
   OperationMonitor& monitor_;
+  const int64_t steady_ms_;
+  const int64_t steady_to_unix_;
   Progress progress_;
 };
 
@@ -144,14 +153,16 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   }
 
   SnapshotHeader header;
-  header.created_unix_ms = unix_ms();
+  header.created_unix_ms = (*cut)->unix_ms();
   header.library_version = version();
-  header.max_namespaces = get_config().max_namespaces.value_or(0);
+  const StorageConfig config = get_config();
+  header.max_namespaces = config.max_namespaces.value_or(0);
+  header.max_bytes = config.max_bytes.value_or(0);
   header.namespace_count = images.size();
   SnapshotWriter writer(**target);
   if (Status status = writer.begin(header); !status.ok()) return status;
   OperationMonitor monitor(options);
-  Saver saver(writer, monitor, images);
+  Saver saver(writer, monitor, **cut);
   for (NamespaceImage& image : images) {
     if (Status status = saver.write(image); !status.ok()) return status;
   }
@@ -181,7 +192,7 @@ Result<LoadedSnapshot> ManagerImpl::read_file(std::string_view file,
   const auto directory = this->directory();
   if (!directory.ok()) return directory.status();
   const SnapshotLimits limits{options_.config.max_namespaces, options_.max_load_bytes};
-  return load_snapshot(**directory, file, selection, limits, monitor);
+  return load_snapshot(**directory, file, selection, limits, time_, monitor);
 }
 
 Result<LoadedSnapshot> ManagerImpl::read_newest(std::string_view file, LoadReport& report,

@@ -1,4 +1,5 @@
 // clone_namespace: a namespace with the content that another has at one instant.
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -12,11 +13,12 @@ namespace {
 constexpr size_t kEntriesPerCheck = 8192;
 
 // Fills `into` with the entries of `image`, shared.
-Status fill(NamespaceImpl& into, NamespaceImage& image, OperationMonitor& monitor) {
+Status fill(NamespaceImpl& into, NamespaceImage& image, int64_t cut_ms, OperationMonitor& monitor) {
   Progress progress;
   progress.entries_total = image.keys;
   progress.bytes_total = image.value_bytes;
   Restorer restorer;
+  OperationTime time(cut_ms);
   for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
     const auto entries = image.entries(shard);
     if (!entries.ok()) return entries.status();
@@ -24,7 +26,8 @@ Status fill(NamespaceImpl& into, NamespaceImage& image, OperationMonitor& monito
       if (monitor.is_cancelled()) return OperationMonitor::cancelled("the clone");
       const auto part = rest.first(std::min(rest.size(), kEntriesPerCheck));
       rest = rest.subspan(part.size());
-      if (const StatusCode code = restorer.share(into, part); code != StatusCode::kOk) return code;
+      if (const StatusCode code = restorer.share(into, part, time); code != StatusCode::kOk)
+        return code;
       progress.entries_done += part.size();
       for (const Entry* entry : part) progress.bytes_done += entry->value_size;
       monitor.report(progress);
@@ -53,11 +56,13 @@ Result<NamespacePtr> ManagerImpl::clone(std::string_view name, std::string_view 
   auto& images = (*cut)->namespaces();
   if (images.empty()) return (*source)->error(StatusCode::kNamespaceDeleted);
   NamespaceImage& image = images.front();
-  auto created = NamespaceImpl::create(new_name, image.config, image.keys);
+  auto created =
+      NamespaceImpl::create(new_name, image.config, image.keys, KeyHash::of_process(), time_);
   if (!created.ok()) return created.status();
   OperationMonitor monitor(options);
   if (!restore_room(**created, image.keys)) return StatusCode::kNoMemory;
-  if (Status status = fill(**created, image, monitor); !status.ok()) return status;
+  if (Status status = fill(**created, image, (*cut)->steady_ms(), monitor); !status.ok())
+    return status;
   cut->reset();
   if (Status status = add(*created); !status.ok()) return status;
   return created;

@@ -1,7 +1,5 @@
 #include "manager/snapshot_loader.h"
 
-#include <rkvs/version.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -33,6 +31,7 @@ NamespaceConfig config_of(const SnapshotNamespace& info) {
   NamespaceConfig config;
   config.max_keys = info.max_keys;
   config.max_value_size = info.max_value_size;
+  config.max_bytes = info.max_bytes;
   config.max_key_size = info.max_key_size;
   config.shard_count = info.shard_count;
   config.lock_timeout = std::chrono::milliseconds(info.lock_timeout_ms);
@@ -42,11 +41,14 @@ NamespaceConfig config_of(const SnapshotNamespace& info) {
 class Loader {
  public:
   Loader(std::string_view file, const SnapshotSelection& selection, const SnapshotLimits& limits,
-         OperationMonitor& monitor, SnapshotReader& reader)
+         const TimeSource& time, OperationMonitor& monitor, SnapshotReader& reader)
       : file_(file),
         selection_(selection),
         limits_(limits),
         monitor_(monitor),
+        time_(time),
+        steady_ms_(time.steady_ms()),
+        unix_ms_(time.unix_ms()),
         file_size_(reader.file_size()),
         reader_(reader) {}
 
@@ -80,6 +82,7 @@ class Loader {
                         " namespaces; name the one to load, or load a file that holds one");
     }
     loaded_.config.max_namespaces = header.max_namespaces;
+    loaded_.config.max_bytes = header.max_bytes;
     const uint64_t limit = limits_.max_namespaces.value_or(header.max_namespaces);
     if (!selection_.from.has_value() && limit != 0 && count > limit) {
       return make_error(StatusCode::kTooManyNamespaces, "\"", file_, "\" holds ", count,
@@ -98,12 +101,9 @@ class Loader {
       entries.reserve(chunk.size());
       for (size_t i = 0; i < chunk.size(); ++i) {
         const SnapshotEntry entry = chunk.entry(i);
-        if (entry.expires_at_ms != 0) {
-          fail(make_error(StatusCode::kUnsupported, "\"", file_, "\", namespace \"", into->name(),
-                          "\": expiries are not supported by version ", version()));
-          return;
-        }
-        entries.push_back({entry.key, entry.value, entry.version});
+        // What has expired since it was saved is not there any more.
+        if (entry.expires_at_ms != 0 && entry.expires_at_ms <= unix_ms_) continue;
+        entries.push_back({entry.key, entry.value, entry.version, expiry_of(entry)});
       }
       if (const StatusCode code = restorer.add(*into, entries); code != StatusCode::kOk) {
         fail(restore_error(code, into->name()));
@@ -144,10 +144,6 @@ class Loader {
   Status begin_namespace(const SnapshotNamespace& info) RKVS_REQUIRES(mutex_) try {
     wanted_ = !selection_.from.has_value() || *selection_.from == info.name;
     if (!wanted_) return Status();
-    if (info.max_bytes != 0) {
-      return make_error(StatusCode::kUnsupported, "\"", file_, "\", namespace \"", info.name,
-                        "\": max_bytes is not supported by version ", version());
-    }
     const NamespaceConfig config = config_of(info);
     for (const Status& status : {validate_namespace_name(info.name), validate_config(config)}) {
       if (!status.ok()) return corrupt(info.name, status.message());
@@ -157,8 +153,8 @@ class Loader {
       return make_error(StatusCode::kMemoryLimit, "\"", file_, "\" asks for ", shards_,
                         " shards, which is out of proportion to its size");
     }
-    auto created =
-        NamespaceImpl::create(selection_.new_name.value_or(info.name), config, info.entry_count);
+    auto created = NamespaceImpl::create(selection_.new_name.value_or(info.name), config,
+                                         info.entry_count, KeyHash::of_process(), time_);
     if (!created.ok()) return created.status();
     if (!restore_room(**created, info.entry_count)) return StatusCode::kNoMemory;
     restore_last_version(**created, info.last_version);
@@ -167,6 +163,14 @@ class Loader {
     return Status();
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
+  }
+
+  // In steady milliseconds, 0 = never. What is left of it goes by the time of day now.
+  int64_t expiry_of(const SnapshotEntry& entry) const {
+    if (entry.expires_at_ms == 0) return 0;
+    const int64_t left = entry.expires_at_ms - unix_ms_;
+    constexpr int64_t kLatest = ExpiryQueue::kNever - 1;
+    return left > kLatest - steady_ms_ ? kLatest : steady_ms_ + left;
   }
 
   void fail(Status status) {
@@ -199,6 +203,9 @@ class Loader {
   const SnapshotSelection& selection_;
   const SnapshotLimits& limits_;
   OperationMonitor& monitor_;
+  const TimeSource& time_;
+  const int64_t steady_ms_;
+  const int64_t unix_ms_;
   const uint64_t file_size_;
 
   std::atomic<uint64_t> entries_done_{0};
@@ -219,14 +226,15 @@ class Loader {
 
 Result<LoadedSnapshot> load_snapshot(const Directory& directory, std::string_view file,
                                      const SnapshotSelection& selection,
-                                     const SnapshotLimits& limits, OperationMonitor& monitor) try {
+                                     const SnapshotLimits& limits, const TimeSource& time,
+                                     OperationMonitor& monitor) try {
   auto source = directory.open_file(file);
   if (!source.ok()) return source.status();
   SnapshotReaderOptions options;
   if (limits.max_bytes != 0) options.max_decoded_bytes = limits.max_bytes;
   auto reader = SnapshotReader::open(*std::move(source), options);
   if (!reader.ok()) return reader.status();
-  return Loader(file, selection, limits, monitor, **reader).run();
+  return Loader(file, selection, limits, time, monitor, **reader).run();
 } catch (const std::bad_alloc&) {
   return StatusCode::kNoMemory;
 }

@@ -47,7 +47,8 @@ struct LoadedSnapshot {
 // Cancelled.
 Result<LoadedSnapshot> load_snapshot(const Directory& directory, std::string_view file,
                                      const SnapshotSelection& selection,
-                                     const SnapshotLimits& limits, OperationMonitor& monitor);
+                                     const SnapshotLimits& limits, const TimeSource& time,
+                                     OperationMonitor& monitor);
 
 }  // namespace rkvs::internal
 

@@ -13,6 +13,7 @@
 #include "base/deadline.h"
 #include "base/key_hash.h"
 #include "store/shard_set.h"
+#include "store/usage.h"
 
 namespace rkvs::internal {
 
@@ -36,9 +37,11 @@ class BatchPlan {
   Shard& shard(size_t i) const { return set_[shards_[i]]; }
 
   // Locks the shards of all items and calls `body()`, again as long as it answers false, with the
-  // locks released in between. Timeout or the set's closed_code() if that is not possible.
+  // locks released in between. Timeout, WouldDeadlock or the set's closed_code() if that is not
+  // possible.
   template <Access kAccess, typename Body>
   StatusCode run(Deadline& deadline, Body body) {
+    if (is_called_back()) return StatusCode::kWouldDeadlock;
     for (int tries = 0;; ++tries) {
       const uint64_t generation = set_.routing().generation();
       if (!route()) return set_.closed_code();
@@ -68,6 +71,33 @@ class BatchPlan {
       if (leaving[index] != 0 && !set_[index].prepare_write(leaving[index])) return false;
     }
     return true;
+  }
+
+  // Takes out the entries of the items' keys whose time has come, which go to `gone`. With the
+  // locks held exclusively. False where there is no memory; throws std::bad_alloc as well.
+  bool reclaim(Usage& usage, OperationTime& time,
+               std::vector<EntryRef>& gone) const RKVS_NO_THREAD_SAFETY_ANALYSIS {
+    for (size_t i = 0; i < size(); ++i) {
+      Shard& from = shard(i);
+      if (from.next_expiry() == ExpiryQueue::kNever || from.next_expiry() > time.now()) continue;
+      gone.reserve(size());
+      if (!from.prepare_write(1)) return false;
+      if (Entry* entry = from.reclaim_key(keys_[i], time.now())) {
+        usage.release(1);
+        gone.emplace_back(entry);
+      }
+    }
+    return true;
+  }
+
+  // What the shards of all items take together. With the locks held.
+  uint64_t memory() const RKVS_NO_THREAD_SAFETY_ANALYSIS {
+    uint64_t bytes = 0;
+    mask_.for_each([&](uint32_t index) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+      bytes += set_[index].memory();
+      return true;
+    });
+    return bytes;
   }
 
   // Calls `visit(i)` for the items in order. With the locks held.

@@ -10,19 +10,18 @@ void release_entry(Entry* entry) noexcept { entry->release(); }
 Entry* Entry::create(std::string_view key, std::string_view value, int64_t expires_at) noexcept {
   void* block = allocate_block(size_of(key.size(), value.size(), expires_at != 0));
   if (block == nullptr) return nullptr;
-  return construct(block, key, value, expires_at);
+  return construct(block, key, value, expires_at != 0, expires_at);
 }
 
-Entry* Entry::construct(void* block, std::string_view key, std::string_view value,
+Entry* Entry::construct(void* block, std::string_view key, std::string_view value, bool has_expiry,
                         int64_t expires_at) noexcept {
   auto* entry = new (block) Entry;
   entry->refs.store(1, std::memory_order_relaxed);
   entry->value_size = static_cast<uint32_t>(value.size());
-  entry->key_size_and_flags =
-      static_cast<uint32_t>(key.size()) | (expires_at != 0 ? kHasExpiry : 0U);
+  entry->key_size_and_flags = static_cast<uint32_t>(key.size()) | (has_expiry ? kHasExpiry : 0U);
   entry->set_version(0);
   char* out = entry->bytes();
-  if (expires_at != 0) {
+  if (has_expiry) {
     std::memcpy(out, &expires_at, sizeof expires_at);
     out += sizeof expires_at;
   }

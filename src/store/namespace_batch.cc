@@ -13,120 +13,26 @@
 #include <utility>
 #include <vector>
 
+#include "store/batch_call.h"
 #include "store/batch_plan.h"
 #include "store/namespace_impl.h"
+#include "store/namespace_write.h"
 
 namespace rkvs {
 
 using internal::Access;
+using internal::BatchCall;
 using internal::BatchPlan;
-using internal::Deadline;
 using internal::Entry;
 using internal::EntryRef;
 using internal::GroupLock;
-using internal::make_error;
 using internal::NamespaceImpl;
+using internal::PlanCharge;
 using internal::Shard;
 using internal::TableMemory;
+using internal::Usage;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr size_t kBestEffortSlice = 1024;
-
-// What a batch works with: its namespace and its results.
-class Batch {
- public:
-  Batch(NamespaceImpl& self, size_t size, BatchMode mode)
-      : self_(self), mode_(mode), started_(Clock::now()), deadline_(self.deadline()) {
-    try {
-      result_.items.resize(size);
-    } catch (const std::bad_alloc&) {
-      fail_whole(StatusCode::kNoMemory);
-    }
-    // Batches that have items meet this when they lock.
-    if (size == 0 && self.shards().routing().is_closed()) fail_whole(self.shards().closed_code());
-  }
-
-  NamespaceImpl& self() { return self_; }
-  Deadline& deadline() { return deadline_; }
-  bool atomic() const { return mode_ == BatchMode::kAllOrNothing; }
-  BatchItem& item(size_t i) { return result_.items[i]; }
-  size_t size() const { return result_.items.size(); }
-  bool failed() const { return !result_.status.ok(); }
-
-  // The slices that are worked on one after another.
-  template <typename Work>  // void(size_t begin, size_t end)
-  void in_slices(Work work) {
-    if (size() == 0 && self_.shards().routing().is_closed()) {
-      fail_whole(self_.shards().closed_code());
-    }
-    const size_t slice = atomic() ? size() : kBestEffortSlice;
-    try {
-      for (size_t begin = 0; begin < size() && !stopped_ && !failed(); begin += slice) {
-        done_ = begin;
-        work(begin, std::min(size(), begin + slice));
-      }
-    } catch (const std::bad_alloc&) {
-      fail_rest(StatusCode::kNoMemory);
-    }
-  }
-
-  // The locks could not be had, or there was no memory: nothing from the present slice on is done.
-  void fail_rest(StatusCode code) {
-    // A best-effort batch that ran out of time has done what it could, and items that were wrong
-    // anyhow say so.
-    const bool whole = atomic() || code != StatusCode::kTimeout;
-    if (whole) fail_whole(code);
-    for (size_t i = done_; i < size(); ++i) {
-      BatchItem& item = result_.items[i];
-      if (whole || !is_error(item.code)) item = {code, std::nullopt};
-    }
-    stopped_ = true;
-  }
-  void fail_whole(StatusCode code) { result_.status = self_.error(code); }
-
-  // Makes an all-or-nothing batch fail if any of its items did: those keep their codes, the others
-  // become NotApplied. True if so.
-  bool fails_by_items() {
-    size_t first = size();
-    for (size_t i = size(); i-- > 0;) {
-      if (item(i).code != StatusCode::kOk) first = i;
-    }
-    if (first == size()) return false;
-    for (BatchItem& item : result_.items) {
-      if (item.code == StatusCode::kOk) item.code = StatusCode::kNotApplied;
-      item.value.reset();
-    }
-    result_.status = item_error(first);
-    return true;
-  }
-
-  BatchResult finish() && {
-    result_.total_processed = static_cast<size_t>(
-        std::count_if(result_.items.begin(), result_.items.end(),
-                      [](const BatchItem& item) { return item.code == StatusCode::kOk; }));
-    result_.duration = Clock::now() - started_;
-    return std::move(result_);
-  }
-
- private:
-  Status item_error(size_t i) const {
-    const StatusCode code = result_.items[i].code;
-    const Status detail = self_.error(code);
-    return make_error(code, "item ", i, " of ", size(), ": ",
-                      detail.message().empty() ? status_code_name(code) : detail.message());
-  }
-
-  NamespaceImpl& self_;
-  const BatchMode mode_;
-  const Clock::time_point started_;
-  Deadline deadline_;
-  BatchResult result_;
-  size_t done_ = 0;
-  bool stopped_ = false;
-};
 
 // A set of entries, to tell a key that a batch names twice.
 class EntrySet {
@@ -151,37 +57,43 @@ class EntrySet {
   std::vector<const Entry*> slots_;
 };
 
-BatchResult get_batch(NamespaceImpl& self, std::span<const std::string_view> keys, BatchMode mode) {
-  Batch batch(self, keys.size(), mode);
+enum class Read { kValues, kExistence };
+
+BatchResult read_batch(NamespaceImpl& self, std::span<const std::string_view> keys, BatchMode mode,
+                       Read read) {
+  BatchCall batch(self, keys.size(), mode);
   batch.in_slices([&](size_t begin, size_t end) {
     BatchPlan plan(self.shards(), end - begin, [&](size_t i) { return keys[begin + i]; });
     const StatusCode code = plan.run<Access::kRead>(batch.deadline(), [&](auto&) {
       plan.for_each([&](size_t i) {
         const Shard& shard = plan.shard(i);
         shard.mutex.assert_held_shared();
-        Entry* entry = shard.find(plan.key(i));
+        Entry* entry = shard.find_live(plan.key(i), batch.time());
         BatchItem& item = batch.item(begin + i);
         item.code = entry == nullptr ? StatusCode::kNotFound : StatusCode::kOk;
-        if (entry != nullptr) item.value = entry->share();
+        if (entry != nullptr && read == Read::kValues) item.value = entry->share();
         return true;
       });
       return true;
     });
     if (code != StatusCode::kOk) return batch.fail_rest(code);
-    if (batch.atomic()) batch.fails_by_items();
+    // Asking whether a key is there cannot fail because it is not.
+    if (batch.atomic() && read == Read::kValues) batch.fails_by_items();
   });
   return std::move(batch).finish();
 }
 
 BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> keys,
                          BatchMode mode, bool want_values) {
-  Batch batch(self, keys.size(), mode);
+  BatchCall batch(self, keys.size(), mode);
   batch.in_slices([&](size_t begin, size_t end) {
     BatchPlan plan(self.shards(), end - begin, [&](size_t i) { return keys[begin + i]; });
     EntrySet seen(batch.atomic() ? plan.size() : 0);
     std::vector<EntryRef> removed;
-    removed.reserve(plan.size());
     const StatusCode code = plan.run<Access::kWrite>(batch.deadline(), [&](auto&) {
+      const PlanCharge charge(self.usage(), plan);
+      if (!plan.reclaim(self.usage(), batch.time(), removed)) throw std::bad_alloc();
+      removed.reserve(removed.size() + plan.size());
       if (batch.atomic()) {
         plan.for_each([&](size_t i) {
           const Shard& shard = plan.shard(i);
@@ -219,19 +131,36 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
   return std::move(batch).finish();
 }
 
+// What all items of a set or update have in common.
+struct WriteRule {
+  internal::ExpiryChange expiry;
+  bool only_present = false;  // an update
+
+  StatusCode check_sizes(const NamespaceImpl& self, const KeyValue& item) const {
+    // A key may be there that is longer than max_key_size has become since.
+    StatusCode code = StatusCode::kOk;
+    if (!only_present)
+      code = self.check_key(item.key);
+    else if (item.key.size() > kLargestMaxKeySize)
+      code = StatusCode::kNotFound;
+    return code != StatusCode::kOk ? code : self.check_value(item.value);
+  }
+};
+
 // The part of a set_multiple that runs with the locks of one slice held.
 class SetSlice {
  public:
-  SetSlice(Batch& batch, std::span<const KeyValue> items, size_t begin)
+  SetSlice(BatchCall& batch, std::span<const KeyValue> items, size_t begin, const WriteRule& rule)
       : batch_(batch),
         items_(items),
         begin_(begin),
+        rule_(rule),
         plan_(batch.self().shards(), items.size(), [&](size_t i) { return items[i].key; }),
         fresh_(items.size()) {
     // Entries are made before the locks are taken.
     for (size_t i = 0; i < items.size(); ++i) {
       if (item(i).code != StatusCode::kOk) continue;
-      fresh_[i] = EntryRef(Entry::create(items[i].key, items[i].value));
+      fresh_[i] = EntryRef(Entry::create(items[i].key, items[i].value, rule.expiry.at));
       if (!fresh_[i]) item(i).code = StatusCode::kNoMemory;
     }
     all_valid_ = std::all_of(fresh_.begin(), fresh_.end(),
@@ -241,26 +170,33 @@ class SetSlice {
   void run() {
     const NamespaceImpl& self = batch_.self();
     bool no_memory = false;
+    std::vector<EntryRef> gone;
+    // What has expired must not be in the way of a limit.
+    Usage& usage = batch_.self().usage();
+    if (usage.max_keys() != 0 || usage.counts_bytes()) batch_.self().reclaim_expired(batch_.time());
     const StatusCode code =
         plan_.run<Access::kWrite>(batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
+          PlanCharge charge(usage, plan_);
+          if (!plan_.reclaim(usage, batch_.time(), gone)) throw std::bad_alloc();
           // Once more: a limit may have shrunk before the locks were had.
           for (size_t i = 0; i < items_.size(); ++i) {
             if (fresh_[i]) check_sizes(self, i);
           }
           find_absent();
+          if (rule_.only_present) refuse_absent();
           if (batch_.atomic() && !all_valid_) {
             mark_beyond(batch_.self().usage().headroom());
             batch_.fails_by_items();
             return true;
           }
-          no_memory = !make_room() || !plan_.prepare_write();
+          no_memory = !make_room(charge) || !plan_.prepare_write() || !prepare_expiries();
           if (!no_memory && !missing_.empty()) {
             lock.unlock();
             no_memory = !TableMemory::add_spares(missing_.data(), missing_.size());
             if (!no_memory) return false;
           }
           if (no_memory) return true;
-          if (!batch_.atomic() || reserve_all()) apply();
+          if (!batch_.atomic() || (reserve_bytes(charge) && reserve_all())) apply(charge);
           return true;
         });
     TableMemory::free_dropped();
@@ -275,8 +211,7 @@ class SetSlice {
   BatchItem& item(size_t i) { return batch_.item(begin_ + i); }
 
   void check_sizes(const NamespaceImpl& self, size_t i) {
-    const StatusCode key = self.check_key(items_[i].key);
-    const StatusCode code = key != StatusCode::kOk ? key : self.check_value(items_[i].value);
+    const StatusCode code = rule_.check_sizes(self, items_[i]);
     if (code == StatusCode::kOk) return;
     item(i).code = code;
     fresh_[i] = EntryRef();
@@ -294,10 +229,69 @@ class SetSlice {
     });
   }
 
+  // For updates: what is not there is not stored.
+  void refuse_absent() {
+    for (const uint32_t i : absent_) {
+      item(i).code = StatusCode::kNotFound;
+      fresh_[i] = EntryRef();
+      all_valid_ = false;
+    }
+    absent_.clear();
+  }
+
+  // Room in the queues for every entry that may get an expiry. Those that keep the expiry of the
+  // entry before get another block for it where they need one. False where there is no memory.
+  bool prepare_expiries() {
+    using Kind = internal::ExpiryChange::Kind;
+    if (rule_.expiry.kind == Kind::kNone) return true;
+    bool good = true;
+    plan_.for_each([&](size_t i) {
+      if (!fresh_[i]) return true;
+      Shard& shard = plan_.shard(i);
+      shard.mutex.assert_held();
+      if (rule_.expiry.kind == Kind::kKeep) {
+        const Entry* old = shard.find(plan_.key(i));
+        const int64_t at = old == nullptr ? 0 : old->expires_at();
+        if (at == fresh_[i]->expires_at()) return true;
+        fresh_[i] = EntryRef(Entry::create(items_[i].key, items_[i].value, at));
+      }
+      // Of the whole slice at most, in each shard that it concerns.
+      good = static_cast<bool>(fresh_[i]) && shard.prepare_expiries(items_.size());
+      return good;
+    });
+    return good;
+  }
+
+  // What an item adds to the bytes of the namespace, the table aside.
+  uint64_t added_bytes(size_t i) {
+    Shard& shard = plan_.shard(i);
+    shard.mutex.assert_held();
+    const Entry* old = shard.find(plan_.key(i));
+    const uint64_t before = old == nullptr ? 0 : old->memory();
+    const uint64_t after = fresh_[i]->memory();
+    return after > before ? after - before : 0;
+  }
+
+  // Of an all-or-nothing batch. False if that fails: then the items that do not fit say so.
+  bool reserve_bytes(PlanCharge& charge) {
+    if (!charge.counts()) return true;
+    bool fits = true;
+    plan_.for_each([&](size_t i) {
+      if (fresh_[i] && !charge.reserve(added_bytes(i))) {
+        item(i).code = StatusCode::kMemoryLimit;
+        fits = false;
+      }
+      return true;
+    });
+    if (!fits) batch_.fails_by_items();
+    return fits;
+  }
+
   // Grows the tables that the absent keys go to, as far as there are spare blocks; the sizes of the
   // blocks that are missing are left in missing_. A growth that turns out to be for nothing does no
-  // harm. False where there is no memory.
-  bool make_room() {
+  // harm, nor one that a limit of bytes refuses: the items that needed it say so. False where there
+  // is no memory.
+  bool make_room(PlanCharge& charge) {
     missing_.clear();
     // By shard, to know how many each will get, and by hash, to see which may collide. Keys that
     // come twice count twice, which only makes a little more room.
@@ -320,12 +314,24 @@ class SetSlice {
       const size_t spare = shard.spare_needed(last - first);
       if (spare == 0) continue;
       if (TableMemory::has_spare(spare)) {
+        if (!charge.reserve(TableMemory::block_size(spare))) {
+          refuse(std::span(by_shard_).subspan(first, last - first), StatusCode::kMemoryLimit);
+          continue;
+        }
         shard.make_room(last - first);
       } else {
         missing_.push_back(spare);
       }
     }
     return true;
+  }
+
+  void refuse(std::span<const uint32_t> items, StatusCode code) {
+    for (const uint32_t i : items) {
+      item(i).code = code;
+      fresh_[i] = EntryRef();
+    }
+    all_valid_ = false;
   }
 
   // The absent keys, each where it is first named, in input order. Sorts absent_ by key; those that
@@ -364,6 +370,10 @@ class SetSlice {
   // Reserves the new keys of an all-or-nothing batch, each once however often it is named. False
   // if that fails: then the items that do not fit say so.
   bool reserve_all() {
+    if (!all_valid_) {
+      batch_.fails_by_items();
+      return false;
+    }
     auto& usage = batch_.self().usage();
     if (usage.max_keys() == 0) return true;
     uint64_t fitting = 0;
@@ -373,13 +383,17 @@ class SetSlice {
     return false;
   }
 
-  void apply() {
+  void apply(PlanCharge& charge) {
     plan_.for_each([&](size_t i) {
       if (!fresh_[i]) return true;
       Shard& shard = plan_.shard(i);
       shard.mutex.assert_held();
+      if (!batch_.atomic() && charge.counts() && !charge.reserve(added_bytes(i))) {
+        item(i).code = StatusCode::kMemoryLimit;
+        return true;
+      }
       if (Entry** slot = shard.find_slot(plan_.key(i))) {
-        item(i).value = Entry::adopt(shard.replace(slot, fresh_[i].take()));
+        item(i).value = Entry::adopt(shard.replace(plan_.key(i).hash, slot, fresh_[i].take()));
         return true;
       }
       // All-or-nothing batches have reserved their keys.
@@ -395,9 +409,10 @@ class SetSlice {
     });
   }
 
-  Batch& batch_;
+  BatchCall& batch_;
   const std::span<const KeyValue> items_;
   const size_t begin_;
+  const WriteRule& rule_;
   BatchPlan plan_;
   // None where the item is not valid.
   std::vector<EntryRef> fresh_;
@@ -409,14 +424,18 @@ class SetSlice {
   size_t largest_ = 0;
 };
 
-BatchResult set_batch(NamespaceImpl& self, std::span<const KeyValue> items, BatchMode mode) {
-  Batch batch(self, items.size(), mode);
+BatchResult set_batch(NamespaceImpl& self, std::span<const KeyValue> items, BatchMode mode,
+                      const WriteOptions& options, bool only_present) {
+  BatchCall batch(self, items.size(), mode);
+  const auto expiry = internal::expiry_change(self, options);
+  if (!expiry.ok()) return std::move(batch).refused(expiry.status());
+  const WriteRule rule{*expiry, only_present};
+  if (expiry->at != 0) self.note_expiries();
   for (size_t i = 0; i < batch.size(); ++i) {
-    const StatusCode key = self.check_key(items[i].key);
-    batch.item(i).code = key != StatusCode::kOk ? key : self.check_value(items[i].value);
+    batch.item(i).code = rule.check_sizes(self, items[i]);
   }
   batch.in_slices([&](size_t begin, size_t end) {
-    SetSlice(batch, items.subspan(begin, end - begin), begin).run();
+    SetSlice(batch, items.subspan(begin, end - begin), begin, rule).run();
   });
   return std::move(batch).finish();
 }
@@ -424,11 +443,22 @@ BatchResult set_batch(NamespaceImpl& self, std::span<const KeyValue> items, Batc
 }  // namespace
 
 BatchResult Namespace::get_multiple(std::span<const std::string_view> keys, BatchMode mode) const {
-  return get_batch(*impl_, keys, mode);
+  return read_batch(*impl_, keys, mode, Read::kValues);
 }
 
-BatchResult Namespace::set_multiple(std::span<const KeyValue> items, BatchMode mode) {
-  return set_batch(*impl_, items, mode);
+BatchResult Namespace::exists_multiple(std::span<const std::string_view> keys,
+                                       BatchMode mode) const {
+  return read_batch(*impl_, keys, mode, Read::kExistence);
+}
+
+BatchResult Namespace::set_multiple(std::span<const KeyValue> items, BatchMode mode,
+                                    const WriteOptions& options) {
+  return set_batch(*impl_, items, mode, options, false);
+}
+
+BatchResult Namespace::update_multiple(std::span<const KeyValue> items, BatchMode mode,
+                                       const WriteOptions& options) {
+  return set_batch(*impl_, items, mode, options, true);
 }
 
 BatchResult Namespace::delete_multiple(std::span<const std::string_view> keys, BatchMode mode) {

@@ -18,6 +18,7 @@ Result<std::span<Entry* const>> NamespaceImage::entries(uint32_t shard) {
 }
 
 Result<std::unique_ptr<Cut>> Cut::take(std::vector<std::shared_ptr<NamespaceImpl>> namespaces) {
+  if (is_called_back()) return StatusCode::kWouldDeadlock;
   try {
     std::sort(namespaces.begin(), namespaces.end(),
               [](const auto& a, const auto& b) { return a->id() < b->id(); });
@@ -73,6 +74,9 @@ StatusCode Cut::attach_all() {
     if (locks.back()->code() == StatusCode::kTimeout) return StatusCode::kTimeout;
     if (locks.back()->count() > image.capacity_) return StatusCode::kBusy;
   }
+  const TimeSource& time = namespaces_.empty() ? TimeSource::real() : namespaces_[0].impl_->time();
+  steady_ms_ = time.steady_ms();
+  unix_ms_ = time.unix_ms();
   for (size_t n = 0; n < namespaces_.size(); ++n) {
     NamespaceImage& image = namespaces_[n];
     if (!locks[n]->held()) continue;  // deleted or closed
@@ -90,6 +94,7 @@ StatusCode Cut::attach_all() {
     image.shards_in_use = shards.routing().shard_count();
     // The limit may have changed since the configuration was copied; this is its value now.
     image.config.max_keys = image.impl_->usage().max_keys();
+    image.config.max_bytes = image.impl_->usage().max_bytes();
   }
   return StatusCode::kOk;
 }

@@ -59,12 +59,17 @@ class Cut {
   Cut& operator=(const Cut&) = delete;
 
   std::vector<NamespaceImage>& namespaces() { return namespaces_; }
+  // The instant, by both clocks: entries that had expired by then do not belong to it.
+  int64_t steady_ms() const { return steady_ms_; }
+  int64_t unix_ms() const { return unix_ms_; }
 
  private:
   Cut() = default;
   // Timeout; or kBusy if there are more shards by now than records.
   StatusCode attach_all();
 
+  int64_t steady_ms_ = 0;
+  int64_t unix_ms_ = 0;
   SaveMark mark_;
   std::vector<NamespaceImage> namespaces_;
 };

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <tuple>
 
+#include "store/byte_charge.h"
+#include "store/reclaimed.h"
+
 namespace rkvs::internal {
 namespace {
 
@@ -11,13 +14,18 @@ uint64_t next_id() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
+// How often stats() starts again because entries expired meanwhile.
+constexpr int kCountTries = 3;
+// Which of two limits refused a write: the manager's, if it has less than this left.
+constexpr uint64_t kNearLimit = 64 * 1024;
+
 uint64_t largest_value(const NamespaceConfig& config) {
   return config.max_value_size == 0 ? kLargestValueSize : config.max_value_size;
 }
 
 // What operations must not exceed.
-std::tuple<uint64_t, uint64_t, uint64_t> limits_of(const NamespaceConfig& config) {
-  return {config.max_keys, config.max_value_size, config.max_key_size};
+std::tuple<uint64_t, uint64_t, uint64_t, uint64_t> limits_of(const NamespaceConfig& config) {
+  return {config.max_keys, config.max_value_size, config.max_key_size, config.max_bytes};
 }
 
 uint32_t automatic_shard_count(uint64_t keys) {
@@ -105,7 +113,8 @@ Status validate_namespace_name(std::string_view name) {
 Result<std::shared_ptr<NamespaceImpl>> NamespaceImpl::create(std::string_view name,
                                                              const NamespaceConfig& config,
                                                              uint64_t expected_keys,
-                                                             const KeyHash& hash) {
+                                                             const KeyHash& hash,
+                                                             const TimeSource& time) {
   uint32_t count = config.shard_count;
   if (count == 0) {
     if (!build_automatic_route_tables()) return StatusCode::kNoMemory;
@@ -114,21 +123,24 @@ Result<std::shared_ptr<NamespaceImpl>> NamespaceImpl::create(std::string_view na
   auto shards = ShardSet::create(count, hash);
   if (!shards.ok()) return shards.status();
   try {
-    return std::shared_ptr<NamespaceImpl>(new NamespaceImpl(name, config, *std::move(shards)));
+    return std::shared_ptr<NamespaceImpl>(
+        new NamespaceImpl(name, config, *std::move(shards), time));
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
 }
 
 NamespaceImpl::NamespaceImpl(std::string_view name, const NamespaceConfig& config,
-                             std::unique_ptr<ShardSet> shards)
+                             std::unique_ptr<ShardSet> shards, const TimeSource& time)
     : name_(name),
       id_(next_id()),
       shards_(std::move(shards)),
-      resizer_(*shards_, config.shard_count == 0),
+      resizer_(*shards_, usage_, config.shard_count == 0),
+      time_(time),
       config_(config) {
   store_limits(config);
   usage_.set_limit(config.max_keys, 0);
+  usage_.set_byte_limit(config.max_bytes, 0);
 }
 
 void NamespaceImpl::store_limits(const NamespaceConfig& config) {
@@ -151,17 +163,34 @@ Status NamespaceImpl::error(StatusCode code) const {
     case StatusCode::kTooManyKeys:
       return make_error(code, "namespace \"", name_, "\" holds max_keys = ", usage_.max_keys(),
                         " keys already");
+    case StatusCode::kMemoryLimit: return memory_error();
     case StatusCode::kKeyTooLarge:
       return make_error(code, "a key is larger than max_key_size = ",
                         max_key_size_.load(std::memory_order_relaxed), " bytes");
     case StatusCode::kValueTooLarge:
       return make_error(code, "a value is larger than the limit of ",
                         largest_value_.load(std::memory_order_relaxed), " bytes");
+    case StatusCode::kWouldDeadlock:
+      return make_error(code, "called by the function of a transform, which holds a lock");
+    case StatusCode::kNotANumber:
+      return make_error(code, "the value is not a decimal number that fits 64 bits");
+    case StatusCode::kOverflow: return make_error(code, "the sum would not fit 64 bits");
     case StatusCode::kCancelled: return OperationMonitor::cancelled("the resize");
     case StatusCode::kBusy:
       return make_error(code, "namespace \"", name_, "\" is being resized already");
     default: return Status(code);
   }
+}
+
+Status NamespaceImpl::memory_error() const {
+  const uint64_t own = usage_.max_bytes();
+  const Budget* shared = usage_.shared();
+  if (shared != nullptr && shared->limit() != 0 && shared->headroom() < kNearLimit) {
+    return make_error(StatusCode::kMemoryLimit, "all namespaces together take ", shared->used(),
+                      " bytes; the manager's max_bytes is ", shared->limit());
+  }
+  return make_error(StatusCode::kMemoryLimit, "namespace \"", name_,
+                    "\" has no room for this within max_bytes = ", own);
 }
 
 Status NamespaceImpl::key_error(std::string_view key) const {
@@ -181,16 +210,6 @@ NamespaceConfig NamespaceImpl::get_config() const {
   return config_;
 }
 
-uint64_t NamespaceImpl::count_keys(const AllLock<Access::kWrite>& all) const {
-  uint64_t keys = 0;
-  for (uint32_t i = 0; i < all.count(); ++i) {
-    const Shard& shard = (*shards_)[i];
-    shard.mutex.assert_held();
-    keys += shard.size();
-  }
-  return keys;
-}
-
 template <typename Change>
 Status NamespaceImpl::change_config(Change change) {
   Deadline limit = deadline();
@@ -208,15 +227,24 @@ Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limi
   if (limits_of(config) == limits_of(config_)) {
     store_limits(config);
   } else {
+    OperationTime time(time_);
+    reclaim_expired(time);
     // With every shard held, so that nothing that was allowed before is stored after.
     const AllLock<Access::kWrite> all(*shards_, limit);
     if (!all.held()) return error(all.code());
-    const uint64_t keys = count_keys(all);
+    const ShardUsage used = sum(all);
+    const uint64_t keys = used.keys;
     if (config.max_keys != 0 && config.max_keys < keys) {
       return make_error(StatusCode::kLimitBelowUse, "max_keys ", config.max_keys, " is below the ",
                         keys, " keys that namespace \"", name_, "\" holds");
     }
+    if (config.max_bytes != 0 && config.max_bytes < used.memory_bytes) {
+      return make_error(StatusCode::kLimitBelowUse, "max_bytes ", config.max_bytes,
+                        " is below the ", used.memory_bytes, " bytes that namespace \"", name_,
+                        "\" takes");
+    }
     usage_.set_limit(config.max_keys, keys);
+    usage_.set_byte_limit(config.max_bytes, used.memory_bytes);
     store_limits(config);
   }
   config_ = config;
@@ -231,11 +259,16 @@ Status NamespaceImpl::set_max_value_size(uint64_t max_value_size) {
   return change_config([=](NamespaceConfig& config) { config.max_value_size = max_value_size; });
 }
 
+Status NamespaceImpl::set_max_bytes(uint64_t max_bytes) {
+  return change_config([=](NamespaceConfig& config) { config.max_bytes = max_bytes; });
+}
+
 Status NamespaceImpl::set_lock_timeout(std::chrono::milliseconds lock_timeout) {
   return change_config([=](NamespaceConfig& config) { config.lock_timeout = lock_timeout; });
 }
 
 Status NamespaceImpl::update_config(const NamespaceConfig& config) {
+  if (is_called_back()) return error(StatusCode::kWouldDeadlock);
   // The resize is claimed first, so that it cannot be refused when the rest is applied already.
   if (!resizer_.claim()) return error(StatusCode::kBusy);
   Status status = change_config([&](NamespaceConfig& present) {
@@ -249,6 +282,7 @@ Status NamespaceImpl::update_config(const NamespaceConfig& config) {
 }
 
 Status NamespaceImpl::resize_shards(uint32_t shard_count, const OperationOptions& options) {
+  if (is_called_back()) return error(StatusCode::kWouldDeadlock);
   if (shards_->routing().is_closed()) return error(shards_->closed_code());
   NamespaceConfig asked;
   asked.shard_count = shard_count;
@@ -279,30 +313,127 @@ Result<NamespaceStats> NamespaceImpl::stats() {
     return StatusCode::kNoMemory;
   }
   Deadline limit = deadline();
-  const AllLock<Access::kRead> all(*shards_, limit);
-  if (!all.held()) return error(all.code());
-  for (uint32_t i = 0; i < all.count(); ++i) {
-    const Shard& shard = (*shards_)[i];
-    shard.mutex.assert_held_shared();
-    const ShardUsage usage = shard.usage();
-    stats.key_count += usage.keys;
-    stats.total_size += usage.value_bytes;
-    stats.memory_bytes += usage.memory_bytes;
+  OperationTime time(time_);
+  for (int tries = 0;; ++tries) {
+    reclaim_expired(time);
+    const AllLock<Access::kRead> all(*shards_, limit);
+    if (!all.held()) return error(all.code());
+    time.reset();
+    // What has expired since is counted for nobody; but do not chase what expires all the time.
+    if (has_expiries() && next_expiry() <= time.now() && tries < kCountTries) continue;
+    const ShardUsage usage = sum(all);
+    stats.key_count = usage.keys;
+    stats.total_size = usage.value_bytes;
+    stats.memory_bytes = usage.memory_bytes;
+    stats.shard_count = shards_->routing().shard_count();
+    return stats;
   }
-  stats.shard_count = shards_->routing().shard_count();
-  return stats;
+}
+
+uint64_t NamespaceImpl::reclaim_expired(OperationTime& time) {
+  if (!has_expiries() || is_called_back()) return 0;
+  uint64_t reclaimed = 0;
+  for (uint32_t i = 0; i < shards_->constructed(); ++i) {
+    Shard& shard = (*shards_)[i];
+    while (shard.next_expiry() <= time.now()) {
+      Reclaimed gone;
+      const WriterLock lock(shard.mutex);
+      const ByteCharge charge(usage_, shard);
+      if (!shard.prepare_write(Reclaimed::kPerStep)) break;
+      gone.step(usage_, shard, time, Reclaimed::kPerStep);
+      reclaimed += gone.size();
+    }
+    TableMemory::free_dropped();
+  }
+  return reclaimed;
+}
+
+bool NamespaceImpl::reclaim_for_room(OperationTime& time, StatusCode refusal) {
+  if (!has_expiries()) return false;
+  time.reset();
+  if (reclaim_expired(time) != 0) return true;
+  // Somebody else may have been faster.
+  return refusal == StatusCode::kTooManyKeys && usage_.headroom() != 0;
+}
+
+int64_t NamespaceImpl::next_expiry() const {
+  int64_t next = ExpiryQueue::kNever;
+  for (uint32_t i = 0; i < shards_->constructed(); ++i) {
+    next = std::min(next, (*shards_)[i].next_expiry());
+  }
+  return next;
+}
+
+Result<uint64_t> NamespaceImpl::clear() try {
+  std::vector<EntryTable> tables(kMaxShardCount);
+  std::vector<Entry*> overflow;
+  uint64_t removed = 0;
+  {
+    Deadline limit = deadline();
+    OperationTime time(time_);
+    reclaim_expired(time);
+    const AllLock<Access::kWrite> all(*shards_, limit);
+    if (!all.held()) return error(all.code());
+    size_t collisions = 0;
+    for (uint32_t i = 0; i < all.count(); ++i) {
+      Shard& shard = (*shards_)[i];
+      shard.mutex.assert_held();
+      if (!shard.prepare_write(shard.size())) return StatusCode::kNoMemory;
+      collisions += shard.overflow_size();
+    }
+    overflow.reserve(collisions);
+    for (uint32_t i = 0; i < all.count(); ++i) {
+      Shard& shard = (*shards_)[i];
+      shard.mutex.assert_held();
+      const ByteCharge charge(usage_, shard);
+      removed += shard.size();
+      shard.clear_into(tables[i], overflow);
+    }
+    usage_.release(removed);
+  }
+  for (EntryTable& table : tables) {
+    table.for_each([](uint64_t, Entry* entry) { entry->release(); });
+    table.reset();
+  }
+  for (Entry* entry : overflow) entry->release();
+  TableMemory::free_dropped();
+  return removed;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
 
 uint64_t NamespaceImpl::changes() const {
   // Shards that were retired keep their count, and those that were never used have none.
   uint64_t changes = 0;
-  for (uint32_t i = 0; i < shards_->constructed(); ++i) changes += (*shards_)[i].changes();
+  for (uint32_t i = 0; i < shards_->constructed(); ++i) {
+    changes += (*shards_)[i].sets() + (*shards_)[i].deletes();
+  }
   return changes;
+}
+
+bool NamespaceImpl::share_budget(std::shared_ptr<Budget> budget) {
+  Deadline never = Deadline::never();
+  const AllLock<Access::kWrite> all(*shards_, never);
+  if (!budget->reserve(sum(all).memory_bytes)) return false;
+  usage_.share(std::move(budget));
+  return true;
 }
 
 void NamespaceImpl::close(StatusCode code) {
   resizer_.close(code);
+  return_bytes();
   shards_->clear();
+}
+
+void NamespaceImpl::return_bytes() {
+  // Nobody changes it any more: what it takes, others may have.
+  if (closed_.exchange(true) || !usage_.counts_bytes()) return;
+  int64_t memory = 0;
+  for (uint32_t i = 0; i < shards_->constructed(); ++i) {
+    const ReaderLock lock((*shards_)[i].mutex);
+    memory += static_cast<int64_t>((*shards_)[i].memory());
+  }
+  usage_.charge_bytes(-memory);
 }
 
 }  // namespace rkvs::internal

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "base/deadline.h"
 #include "base/error.h"
 #include "base/key_hash.h"
+#include "base/time_source.h"
 #include "store/entry.h"
 #include "store/resizer.h"
 #include "store/shard_set.h"
@@ -33,12 +35,17 @@ Status validate_namespace_name(std::string_view name);
 
 class NamespaceImpl {
  public:
+  ~NamespaceImpl() { return_bytes(); }
+  NamespaceImpl(const NamespaceImpl&) = delete;
+  NamespaceImpl& operator=(const NamespaceImpl&) = delete;
+
   // `name` and `config` are valid. With an automatic shard count it begins with as many shards as
   // `expected_keys` will need. NoMemory.
   static Result<std::shared_ptr<NamespaceImpl>> create(std::string_view name,
                                                        const NamespaceConfig& config,
                                                        uint64_t expected_keys = 0,
-                                                       const KeyHash& hash = KeyHash::of_process());
+                                                       const KeyHash& hash = KeyHash::of_process(),
+                                                       const TimeSource& time = TimeSource::real());
 
   static Namespace handle(std::shared_ptr<NamespaceImpl> impl) {
     return Namespace(std::move(impl));
@@ -51,6 +58,7 @@ class NamespaceImpl {
   ShardSet& shards() { return *shards_; }
   Resizer& resizer() { return resizer_; }
   Usage& usage() { return usage_; }
+  const TimeSource& time() const { return time_; }
 
   Deadline deadline() const {
     return Deadline(std::chrono::nanoseconds(lock_timeout_.load(std::memory_order_relaxed)));
@@ -76,42 +84,75 @@ class NamespaceImpl {
 
   // A status with a message for a code that an operation met.
   Status error(StatusCode code) const;
+  Status memory_error() const;
   Status key_error(std::string_view key) const;
   Status value_error(std::string_view value) const;
 
   NamespaceConfig get_config() const;
   Status set_max_keys(uint64_t max_keys);
   Status set_max_value_size(uint64_t max_value_size);
+  Status set_max_bytes(uint64_t max_bytes);
   Status set_lock_timeout(std::chrono::milliseconds lock_timeout);
   Status update_config(const NamespaceConfig& config);
   Status resize_shards(uint32_t shard_count, const OperationOptions& options);
 
+  // Removes everything; returns how many keys there were.
+  Result<uint64_t> clear();
   Result<NamespaceStats> stats();
   // How many times an entry was written or removed since the namespace was made. Only grows; takes
   // no lock.
   uint64_t changes() const;
+
+  // Whether there ever was an entry that expires.
+  bool has_expiries() const { return has_expiries_.load(std::memory_order_relaxed); }
+  // To be called before one is put in. The first time, the hook is called; without a lock held.
+  void note_expiries() {
+    if (has_expiries()) [[likely]]
+      return;
+    if (!has_expiries_.exchange(true) && on_expiries_) on_expiries_();
+  }
+  // Set before anybody else has the namespace. Must not throw.
+  void set_expiries_hook(std::function<void()> hook) { on_expiries_ = std::move(hook); }
+  // Takes out every entry whose time has come, some at a time. Returns how many there were.
+  uint64_t reclaim_expired(OperationTime& time);
+  // For an operation that a limit refused, without a lock held: whether it may try again, because
+  // there is room now that there was not.
+  bool reclaim_for_room(OperationTime& time, StatusCode refusal);
+  // Puts the bytes of this namespace, which nobody else has yet, on the account of several
+  // together. False when there is no room for them.
+  bool share_budget(std::shared_ptr<Budget> budget);
+  // When the next entry expires, or ExpiryQueue::kNever.
+  int64_t next_expiry() const;
+
+  // What is in the shards, with all of them locked.
+  template <Access kAccess>
+  ShardUsage sum(const AllLock<kAccess>& all) const;
 
   // Ends the namespace: every operation that begins from now on answers `code`; frees the data.
   void close(StatusCode code);
 
  private:
   NamespaceImpl(std::string_view name, const NamespaceConfig& config,
-                std::unique_ptr<ShardSet> shards);
+                std::unique_ptr<ShardSet> shards, const TimeSource& time);
 
   // Applies `change` to the configuration, shard_count aside, if what comes out is valid.
   template <typename Change>  // void(NamespaceConfig&)
   Status change_config(Change change);
   Status apply_config(const NamespaceConfig& config, Deadline& limit) RKVS_REQUIRES(config_mutex_);
-  // With all shards locked exclusively.
-  uint64_t count_keys(const AllLock<Access::kWrite>& all) const;
+  // Takes this namespace off the account of bytes.
+  void return_bytes();
   void store_limits(const NamespaceConfig& config);
   Status resize_claimed(uint32_t shard_count, const OperationOptions& options);
 
   const std::string name_;
   const uint64_t id_;
   std::unique_ptr<ShardSet> shards_;
-  Resizer resizer_;
   Usage usage_;
+  Resizer resizer_;
+  const TimeSource& time_;
+  std::atomic<bool> has_expiries_{false};
+  std::atomic<bool> closed_{false};
+  std::function<void()> on_expiries_;
 
   // Read by every operation, changed one at a time with config_mutex_ held.
   std::atomic<int64_t> lock_timeout_;  // nanoseconds
@@ -120,6 +161,20 @@ class NamespaceImpl {
   mutable Mutex config_mutex_;  // before any shard's lock
   NamespaceConfig config_ RKVS_GUARDED_BY(config_mutex_);
 };
+
+template <Access kAccess>
+ShardUsage NamespaceImpl::sum(const AllLock<kAccess>& all) const {
+  ShardUsage sum;
+  for (uint32_t i = 0; i < all.count(); ++i) {
+    const Shard& shard = (*shards_)[i];
+    shard.mutex.assert_held_shared();
+    const ShardUsage usage = shard.usage();
+    sum.keys += usage.keys;
+    sum.value_bytes += usage.value_bytes;
+    sum.memory_bytes += usage.memory_bytes;
+  }
+  return sum;
+}
 
 }  // namespace rkvs::internal
 

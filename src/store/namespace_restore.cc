@@ -1,8 +1,11 @@
 #include "store/namespace_restore.h"
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 #include <utility>
+
+#include "store/byte_charge.h"
 
 namespace rkvs::internal {
 
@@ -31,6 +34,8 @@ StatusCode insert_one(NamespaceImpl& into, uint64_t hash, Entry*& entry) {
     if (!lock.held()) return lock.code();
     Shard& shard = lock.shard();
     shard.mutex.assert_held();
+    const ByteCharge charge(into.usage(), shard);
+    if (entry->has_expiry() && !shard.prepare_expiries(1)) return StatusCode::kNoMemory;
     spare = shard.spare_needed(1);
     if (spare != 0 && !TableMemory::has_spare(spare)) continue;
     shard.make_room(1);
@@ -53,8 +58,9 @@ StatusCode Restorer::add(NamespaceImpl& into, std::span<const RestoredEntry> ent
   for (const RestoredEntry& source : entries) {
     if (source.key.size() > kLargestMaxKeySize) return StatusCode::kKeyTooLarge;
     if (source.value.size() > kLargestValueSize) return StatusCode::kValueTooLarge;
-    Entry* entry = Entry::create(source.key, source.value);
+    Entry* entry = Entry::create(source.key, source.value, source.expires_at);
     if (entry == nullptr) return StatusCode::kNoMemory;
+    if (source.expires_at != 0) into.note_expiries();
     entry->set_version(source.version);
     items_.push_back({into.shards().hashed(source.key).hash, entry});
   }
@@ -63,12 +69,15 @@ StatusCode Restorer::add(NamespaceImpl& into, std::span<const RestoredEntry> ent
   return StatusCode::kNoMemory;
 }
 
-StatusCode Restorer::share(NamespaceImpl& into, std::span<Entry* const> entries) try {
+StatusCode Restorer::share(NamespaceImpl& into, std::span<Entry* const> entries,
+                           OperationTime& time) try {
   constexpr size_t kAhead = 16;
   drop_items();
   items_.reserve(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
     if (i + kAhead < entries.size()) __builtin_prefetch(entries[i + kAhead]);
+    if (!entries[i]->is_live(time)) continue;
+    if (entries[i]->has_expiry()) into.note_expiries();
     entries[i]->retain();
     items_.push_back({into.shards().hashed(entries[i]->key()).hash, entries[i]});
   }
@@ -115,9 +124,13 @@ StatusCode Restorer::insert_group(NamespaceImpl& into, uint32_t index,
                                   std::span<const uint32_t> group) {
   Shard& shard = into.shards()[index];
   size_t size = 0;
+  const auto expiries = static_cast<size_t>(std::count_if(
+      group.begin(), group.end(), [&](uint32_t i) { return items_[i].entry->has_expiry(); }));
   for (size_t spare = 0;;) {
     if (spare != 0 && !TableMemory::add_spare(spare)) return StatusCode::kNoMemory;
     const WriterLock lock(shard.mutex);
+    const ByteCharge charge(into.usage(), shard);
+    if (expiries != 0 && !shard.prepare_expiries(expiries)) return StatusCode::kNoMemory;
     spare = shard.spare_needed(group.size());
     if (spare != 0 && !TableMemory::has_spare(spare)) continue;
     shard.make_room(group.size());
@@ -147,6 +160,7 @@ bool restore_room(NamespaceImpl& into, uint64_t keys) {
     for (size_t spare = 0;;) {
       if (spare != 0 && !TableMemory::add_spare(spare)) return false;
       const WriterLock lock(shard.mutex);
+      const ByteCharge charge(into.usage(), shard);
       spare = shard.spare_needed(room);
       if (spare != 0 && !TableMemory::has_spare(spare)) continue;
       shard.make_room(room);

@@ -20,6 +20,7 @@ struct RestoredEntry {
   std::string_view key;
   std::string_view value;
   uint64_t version = 0;
+  int64_t expires_at = 0;  // steady milliseconds, 0 = never
 };
 
 // Sorts what it gets by the shard where it belongs, and then fills one shard after another: the
@@ -34,12 +35,13 @@ class Restorer {
   Restorer(const Restorer&) = delete;
   Restorer& operator=(const Restorer&) = delete;
 
-  // After an error some of the entries may be in: throw the namespace away. NoMemory, KeyTooLarge
+  // After an error some of the entries may be in: throw the namespace away. Bytes are counted and
+  // never refused. NoMemory, KeyTooLarge
   // and ValueTooLarge by the fixed limits, TooManyKeys; Exists for a key that is there already.
   StatusCode add(NamespaceImpl& into, std::span<const RestoredEntry> entries);
   // The same for entries of another namespace of this process, which stay where they are and get
-  // one more reference.
-  StatusCode share(NamespaceImpl& into, std::span<Entry* const> entries);
+  // one more reference. Those that have expired by `time` are left out.
+  StatusCode share(NamespaceImpl& into, std::span<Entry* const> entries, OperationTime& time);
 
  private:
   struct Item {

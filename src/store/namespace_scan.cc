@@ -1,139 +1,131 @@
-// Going through all keys of a namespace.
+// Going through all keys of a namespace, and removing many of them.
 #include <rkvs/namespace.h>
+#include <rkvs/scan.h>
 
-#include <array>
+#include <algorithm>
 #include <new>
+#include <utility>
 
+#include "store/bucket_walk.h"
 #include "store/namespace_impl.h"
 
 namespace rkvs {
 
-using internal::Access;
-using internal::bucket_of;
+using internal::BucketWalk;
 using internal::Deadline;
-using internal::Entry;
 using internal::EntryRef;
-using internal::kBucketCount;
+using internal::make_error;
 using internal::NamespaceImpl;
-using internal::Routing;
-using internal::Shard;
-using internal::ShardSet;
+using internal::OperationTime;
+using internal::ScanState;
 
-namespace {
+namespace internal {
 
-// Visits every bucket once, a shard's worth of them at a time, whatever resizes do meanwhile: a
-// bucket is read at one instant under the lock of the shard that owns it, and the set of buckets
-// that were read is remembered. So each key that stays is seen exactly once.
-class BucketWalk {
+class ScanState {
  public:
-  explicit BucketWalk(ShardSet& set) : set_(set) {}
+  ScanState(std::shared_ptr<NamespaceImpl> impl, ScanOptions options)
+      : impl_(std::move(impl)), options_(std::move(options)), walk_(impl_->shards()) {}
 
-  // Appends references to the entries of the next shard's unseen buckets. False at the end.
-  // kTimeout or the closed code in `code` on failure. Throws std::bad_alloc with no lock held.
-  bool next(Deadline& deadline, std::vector<EntryRef>& entries, StatusCode& code) {
-    while (next_ < kBucketCount && seen(next_)) ++next_;
-    if (next_ == kBucketCount) return false;
-    for (;;) {
-      list_buckets();
-      const uint32_t index = set_.routing().shard_of(next_);
-      if (index == Routing::kNoShard) {
-        code = set_.closed_code();
-        return false;
-      }
-      Shard& shard = set_[index];
-      size_t size = 0;
-      if (!internal::lock_shard<Access::kRead>(shard, deadline)) {
-        code = StatusCode::kTimeout;
-        return false;
-      }
-      shard.mutex.assert_held_shared();
-      if (!set_.routing().owns(index, next_)) {
-        internal::unlock_shard<Access::kRead>(shard);
-        continue;
-      }
-      size = shard.size();
-      const bool fits = entries.capacity() - entries.size() >= size;
-      if (fits) read(index, shard, entries);
-      internal::unlock_shard<Access::kRead>(shard);
-      if (fits) return true;
-      entries.reserve(entries.size() + size + size / 8 + 16);
+  bool is_done() const { return listed_.empty() && walk_.is_done(); }
+
+  Result<std::vector<ScanItem>> next(size_t limit) {
+    OperationTime time(impl_->time());
+    std::vector<ScanItem> items;
+    if (listed_.empty() && !walk_.is_done()) {
+      Deadline deadline = impl_->deadline();
+      const StatusCode code = walk_.next(deadline, time, options_.prefix, listed_);
+      if (code != StatusCode::kOk) return impl_->error(code);
     }
+    items.reserve(std::min(limit, listed_.size()));
+    while (items.size() < limit && !listed_.empty()) {
+      EntryRef& entry = listed_.back();
+      // It may have expired since it was listed.
+      if (entry->is_live(time)) {
+        ScanItem item{std::string(entry->key()), std::nullopt, entry->version()};
+        if (options_.with_values) item.value = entry->share();
+        items.push_back(std::move(item));
+      }
+      listed_.pop_back();
+    }
+    return items;
   }
 
  private:
-  bool seen(uint32_t bucket) const { return (seen_[bucket / 64] >> (bucket % 64) & 1) != 0; }
-
-  void read(uint32_t index, const Shard& shard, std::vector<EntryRef>& entries)
-      RKVS_REQUIRES_SHARED(shard.mutex) {
-    shard.for_each([&](uint64_t hash, Entry* entry) {
-      if (seen(bucket_of(hash))) return;
-      entry->retain();
-      entries.emplace_back(entry);
-    });
-    if (listed_ != kNotListed && set_.routing().generation() == listed_) {
-      for (uint32_t i = begin_[index]; i < begin_[index + 1]; ++i) mark_seen(by_shard_[i]);
-      return;
-    }
-    for (uint32_t bucket = next_; bucket < kBucketCount; ++bucket) {
-      if (set_.routing().owns(index, bucket)) mark_seen(bucket);
-    }
-  }
-  void mark_seen(uint32_t bucket) { seen_[bucket / 64] |= uint64_t{1} << (bucket % 64); }
-
-  // Lists the buckets of each shard while no resize is on, with no lock held: to ask for each
-  // bucket whether a shard owns it takes as long as everything else for thousands of keys.
-  void list_buckets() {
-    const Routing& routing = set_.routing();
-    const uint64_t generation = routing.generation();
-    if (!Routing::is_settled(generation) || generation == listed_) return;
-    const internal::RouteTable& table = *routing.table();
-    if (routing.generation() != generation) return;
-    listed_ = kNotListed;
-    begin_.assign(kMaxShardCount + 1, 0);
-    by_shard_.resize(kBucketCount);
-    for (const uint16_t shard : table) ++begin_[shard + 1U];
-    for (uint32_t i = 0; i < kMaxShardCount; ++i) begin_[i + 1] += begin_[i];
-    std::vector<uint32_t> cursor(begin_.begin(), begin_.end() - 1);
-    for (uint32_t bucket = 0; bucket < kBucketCount; ++bucket) {
-      by_shard_[cursor[table[bucket]]++] = static_cast<uint16_t>(bucket);
-    }
-    listed_ = generation;
-  }
-
-  ShardSet& set_;
-  uint32_t next_ = 0;
-  std::array<uint64_t, kBucketCount / 64> seen_{};
-
-  // The buckets by the shard that holds them, and where in by_shard_ those of each shard begin, as
-  // of the settled generation `listed_`.
-  static constexpr uint64_t kNotListed = ~uint64_t{0};  // never that of a settled routing
-  uint64_t listed_ = kNotListed;
-  std::vector<uint32_t> begin_;
-  std::vector<uint16_t> by_shard_;
+  const std::shared_ptr<NamespaceImpl> impl_;
+  const ScanOptions options_;
+  BucketWalk walk_;
+  std::vector<EntryRef> listed_;  // and not returned yet
 };
 
-}  // namespace
+}  // namespace internal
 
-Result<std::vector<std::string>> Namespace::list_keys() const {
-  NamespaceImpl& self = *impl_;
-  try {
-    std::vector<std::string> keys;
-    BucketWalk walk(self.shards());
-    std::vector<EntryRef> entries;
-    for (;;) {
-      Deadline deadline = self.deadline();
-      StatusCode code = StatusCode::kOk;
-      entries.clear();
-      if (!walk.next(deadline, entries, code)) {
-        if (code != StatusCode::kOk) return self.error(code);
-        return keys;
-      }
-      keys.reserve(keys.size() + entries.size());
-      for (const EntryRef& entry : entries) keys.emplace_back(entry->key());
-    }
-  } catch (const std::bad_alloc&) {
-    return StatusCode::kNoMemory;
-  }
+Scan::Scan(std::unique_ptr<ScanState> state) : state_(std::move(state)) {}
+Scan::Scan(Scan&& other) noexcept = default;
+Scan& Scan::operator=(Scan&& other) noexcept = default;
+Scan::~Scan() = default;
+
+bool Scan::is_done() const noexcept { return state_ == nullptr || state_->is_done(); }
+
+Result<std::vector<ScanItem>> Scan::next(std::size_t limit) try {
+  if (limit == 0) return make_error(StatusCode::kInvalidArgument, "a limit of 0 items");
+  if (state_ == nullptr) return std::vector<ScanItem>();
+  return state_->next(limit);
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
+
+Result<Scan> Namespace::scan(ScanOptions options) const try {
+  return Scan(std::make_unique<ScanState>(impl_, std::move(options)));
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+Result<std::vector<std::string>> Namespace::list_keys() const try {
+  NamespaceImpl& self = *impl_;
+  std::vector<std::string> keys;
+  BucketWalk walk(self.shards());
+  std::vector<EntryRef> entries;
+  while (!walk.is_done()) {
+    Deadline deadline = self.deadline();
+    OperationTime time(self.time());
+    entries.clear();
+    const StatusCode code = walk.next(deadline, time, "", entries);
+    if (code != StatusCode::kOk) return self.error(code);
+    keys.reserve(keys.size() + entries.size());
+    for (const EntryRef& entry : entries) keys.emplace_back(entry->key());
+  }
+  return keys;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+Result<uint64_t> Namespace::delete_prefix(std::string_view prefix) try {
+  NamespaceImpl& self = *impl_;
+  uint64_t removed = 0;
+  BucketWalk walk(self.shards());
+  std::vector<EntryRef> entries;
+  std::vector<std::string_view> keys;
+  while (!walk.is_done()) {
+    Deadline deadline = self.deadline();
+    OperationTime time(self.time());
+    entries.clear();
+    const StatusCode code = walk.next(deadline, time, prefix, entries);
+    if (code != StatusCode::kOk) return self.error(code);
+    keys.clear();
+    for (const EntryRef& entry : entries) keys.push_back(entry->key());
+    const BatchResult result = delete_multiple(keys, BatchMode::kBestEffort);
+    removed += result.total_processed;
+    if (!result.status.ok()) return result.status;
+    // What timed out must not be passed over.
+    for (const BatchItem& item : result.items) {
+      if (is_error(item.code)) return self.error(item.code);
+    }
+  }
+  return removed;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+Result<uint64_t> Namespace::clear() { return impl_->clear(); }
 
 }  // namespace rkvs

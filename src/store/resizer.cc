@@ -5,6 +5,8 @@
 #include <new>
 #include <span>
 
+#include "store/byte_charge.h"
+
 namespace rkvs::internal {
 namespace {
 
@@ -24,7 +26,8 @@ constexpr size_t kFewInserts = 256;
 
 }  // namespace
 
-Resizer::Resizer(ShardSet& shards, bool automatic) : shards_(shards), automatic_(automatic) {}
+Resizer::Resizer(ShardSet& shards, Usage& usage, bool automatic)
+    : shards_(shards), usage_(usage), automatic_(automatic) {}
 
 void Resizer::help(size_t shard_size) {
   if (!mutex_.try_lock()) {
@@ -266,8 +269,11 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
       const size_t count = lists_.count(bucket);
       spare = target.spare_needed(count);
       if (spare == 0 || TableMemory::has_spare(spare)) {
+        // A resize is never refused for lack of bytes, but they are counted.
+        const ByteCharge source_charge(usage_, source);
+        const ByteCharge target_charge(usage_, target);
         if (!source.prepare_write(0) || !target.prepare_write(0) || !source.share_images(target) ||
-            !source.prepare_move(target)) {
+            !source.prepare_move(target, count)) {
           return false;
         }
         target.make_room(count);
@@ -294,6 +300,7 @@ void Resizer::leave_source() {
   if (phase_ != Phase::kBegin) {
     Shard& source = shards_[source_];
     const WriterLock lock(source.mutex);
+    const ByteCharge charge(usage_, source);
     source.stop_journal();
     if (source_ >= to_count_) source.drop_empty_table();
   }

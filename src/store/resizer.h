@@ -14,6 +14,7 @@
 #include "base/thread_annotations.h"
 #include "store/bucket_lists.h"
 #include "store/shard_set.h"
+#include "store/usage.h"
 
 namespace rkvs::internal {
 
@@ -39,7 +40,7 @@ class Resizer {
   static constexpr size_t kSplitThreshold = 6000;
   static constexpr size_t kFullShard = 7000;
 
-  Resizer(ShardSet& shards, bool automatic);
+  Resizer(ShardSet& shards, Usage& usage, bool automatic);
 
   bool is_automatic() const { return automatic_.load(std::memory_order_relaxed); }
 
@@ -93,6 +94,7 @@ class Resizer {
   uint64_t count_entries() const;
 
   ShardSet& shards_;
+  Usage& usage_;
   std::atomic<bool> automatic_;
   std::atomic<bool> claimed_{false};
 

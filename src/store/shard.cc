@@ -34,6 +34,8 @@ bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
     extra_->overflow.push_back({hash, entry});
   }
   account_added(*entry);
+  if (entry->has_expiry()) [[unlikely]]
+    note_expiry(hash, *entry, 0);
   if (extra_ != nullptr && extra_->journaling) [[unlikely]] {
     try {
       extra_->journal.push_back(hash);
@@ -45,12 +47,17 @@ bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
 }
 
 Entry* Shard::remove(const HashedKey& key) {
-  Entry* entry = nullptr;
-  if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
-    entry = *slot;
+  Entry* entry = find(key);
+  if (entry == nullptr) return nullptr;
+  take_out(key, entry);
+  count(deletes_);
+  return entry;
+}
+
+void Shard::take_out(const HashedKey& key, Entry* entry) {
+  if (Entry** slot = table_.find(key.hash); slot != nullptr && *slot == entry) {
     erase_from_table(key.hash);
-  } else if (slot = extra_ == nullptr ? nullptr : find_overflow_slot(key); slot != nullptr) {
-    entry = *slot;
+  } else {
     auto& overflow = extra_->overflow;
     for (auto& collision : overflow) {
       if (collision.entry != entry) continue;
@@ -59,12 +66,53 @@ Entry* Shard::remove(const HashedKey& key) {
       break;
     }
     drop_unused_extra();
-  } else {
-    return nullptr;
   }
   account_removed(*entry);
-  count_change();
-  return unlink(entry);
+  unlink(entry);
+}
+
+bool Shard::prepare_expiries(size_t count) {
+  if (expiries_ == nullptr) expiries_.reset(new (std::nothrow) ExpiryQueue);
+  return expiries_ != nullptr && expiries_->prepare(count);
+}
+
+void Shard::note_expiry(uint64_t hash, const Entry& entry, int64_t before) {
+  const int64_t at = entry.expires_at();
+  // One that was there already with this time is in the queue.
+  if (at == 0 || at == before) return;
+  expiries_->push({at, hash});
+  expiries_->sweep(2, [this](const ExpiryQueue::Item& item)
+                          RKVS_NO_THREAD_SAFETY_ANALYSIS { return find_item(item) == nullptr; });
+  next_expiry_.store(expiries_->earliest(), std::memory_order_relaxed);
+}
+
+Entry* Shard::find_item(const ExpiryQueue::Item& item) const {
+  const auto is_it = [&](const Entry& entry) { return entry.expires_at() == item.at; };
+  Entry* const* slot = table_.find(item.hash);
+  if (slot != nullptr && is_it(**slot)) return *slot;
+  if (extra_ == nullptr) return nullptr;
+  for (const auto& [hash, entry] : extra_->overflow) {
+    if (hash == item.hash && is_it(*entry)) return entry;
+  }
+  return nullptr;
+}
+
+Entry* Shard::take_next_expired() {
+  const ExpiryQueue::Item item = expiries_->pop();
+  next_expiry_.store(expiries_->earliest(), std::memory_order_relaxed);
+  Entry* entry = find_item(item);
+  if (entry == nullptr) return nullptr;
+  take_out({entry->key(), item.hash}, entry);
+  count(expired_);
+  return entry;
+}
+
+Entry* Shard::reclaim_key(const HashedKey& key, int64_t now) {
+  Entry* entry = find(key);
+  if (entry == nullptr || !entry->has_expired_by(now)) return nullptr;
+  take_out(key, entry);
+  count(expired_);
+  return entry;
 }
 
 Entry* Shard::find_overflow(const HashedKey& key) const {
@@ -121,11 +169,12 @@ void Shard::stop_journal() {
   drop_unused_extra();
 }
 
-bool Shard::prepare_move(Shard& target) const {
+bool Shard::prepare_move(Shard& target, size_t hashes) const {
+  const size_t collisions = extra_ == nullptr ? 0 : extra_->overflow.size();
+  if (expiries_ != nullptr && !target.prepare_expiries(hashes + collisions)) return false;
   // Entries with one hash are in one bucket, so the target holds none that they could meet: they
   // can only meet each other.
-  if (extra_ == nullptr || extra_->overflow.empty()) return true;
-  return target.prepare_collisions(extra_->overflow.size());
+  return collisions == 0 || target.prepare_collisions(collisions);
 }
 
 void Shard::move_entries(uint64_t hash, Shard& target) {
@@ -228,11 +277,31 @@ std::vector<Entry*> Shard::detach(const SaveMark& save) {
   return graveyard;
 }
 
+void Shard::clear_into(EntryTable& table, std::vector<Entry*>& overflow) {
+  if (images_ != nullptr) {
+    for_each([this](uint64_t, Entry* entry) RKVS_NO_THREAD_SAFETY_ANALYSIS { bury(entry); });
+  }
+  deletes_.store(deletes() + size(), std::memory_order_relaxed);
+  std::swap(table_, table);
+  if (extra_ != nullptr) {
+    for (const auto& collision : extra_->overflow) overflow.push_back(collision.entry);
+    extra_->overflow.clear();
+    // A resize that is looking through the table has nothing left to find: what comes from now on
+    // it is told.
+    extra_->scan = ShardExtra::Scan::kAtEnd;
+    drop_unused_extra();
+  }
+  value_bytes_ = 0;
+  entry_memory_ = 0;
+  drop_expiries();
+}
+
 void Shard::swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) {
   std::swap(table_, table);
   std::swap(extra_, extra);
   value_bytes_ = 0;
   entry_memory_ = 0;
+  drop_expiries();
 }
 
 Shard::~Shard() {

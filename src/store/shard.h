@@ -11,8 +11,10 @@
 #include "base/key_hash.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
+#include "base/time_source.h"
 #include "store/entry.h"
 #include "store/entry_table.h"
+#include "store/expiry_queue.h"
 #include "store/shard_image.h"
 
 namespace rkvs::internal {
@@ -41,7 +43,7 @@ struct ShardExtra {
 };
 
 struct ShardUsage {
-  uint64_t keys = 0;
+  uint64_t keys = 0;  // those that have expired and are still here included
   uint64_t value_bytes = 0;
   uint64_t memory_bytes = 0;
 };
@@ -70,6 +72,11 @@ class alignas(64) Shard {
       return *slot;
     return extra_ == nullptr ? nullptr : find_overflow(key);
   }
+  // The same where the entry has not expired.
+  Entry* find_live(const HashedKey& key, OperationTime& time) const RKVS_REQUIRES_SHARED(mutex) {
+    Entry* entry = find(key);
+    return entry == nullptr || entry->is_live(time) ? entry : nullptr;
+  }
   // For pipelines, without certainty: the entry that find(key) will look at first.
   Entry* candidate(uint64_t hash) const RKVS_REQUIRES_SHARED(mutex) {
     Entry* const* slot = table_.find(hash);
@@ -80,13 +87,20 @@ class alignas(64) Shard {
   size_t size() const RKVS_REQUIRES_SHARED(mutex) {
     return table_.size() + (extra_ == nullptr ? 0 : extra_->overflow.size());
   }
-  ShardUsage usage() const RKVS_REQUIRES_SHARED(mutex) {
-    return {size(), value_bytes_, entry_memory_ + table_.memory()};
+  ShardUsage usage() const RKVS_REQUIRES_SHARED(mutex) { return {size(), value_bytes_, memory()}; }
+  // Of entries, table and queue, in bytes.
+  uint64_t memory() const RKVS_REQUIRES_SHARED(mutex) {
+    return entry_memory_ + table_.memory() + (expiries_ == nullptr ? 0 : expiries_->memory());
   }
   uint64_t last_version() const RKVS_REQUIRES_SHARED(mutex) { return last_version_; }
-  // How many entries were written or removed here since the namespace was made; moves are none.
-  // Only grows. May be read at any time, without the lock.
-  uint64_t changes() const { return changes_.load(std::memory_order_relaxed); }
+  // How many entries were written, removed or reclaimed here since the namespace was made; moves
+  // are none. They only grow. May be read at any time, without the lock.
+  uint64_t sets() const { return sets_.load(std::memory_order_relaxed); }
+  uint64_t deletes() const { return deletes_.load(std::memory_order_relaxed); }
+  uint64_t expired() const { return expired_.load(std::memory_order_relaxed); }
+  // No entry here expires before; ExpiryQueue::kNever where none does. Without the lock it is a
+  // hint.
+  int64_t next_expiry() const { return next_expiry_.load(std::memory_order_relaxed); }
 
   template <typename Visit>  // void(uint64_t hash, Entry* entry)
   void for_each(Visit visit) const RKVS_REQUIRES_SHARED(mutex) {
@@ -131,7 +145,7 @@ class alignas(64) Shard {
   bool insert(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex) {
     entry->set_version(++last_version_);
     if (!insert_as_is(hash, entry)) return false;
-    count_change();
+    count(sets_);
     return true;
   }
   // The same for an entry that keeps the version it has: moved from another shard, or loaded.
@@ -139,29 +153,73 @@ class alignas(64) Shard {
 
   // Puts `fresh` in the place of the slot's entry, under a new version. Takes over one reference
   // and gives one to the old entry, which is returned.
-  Entry* replace(Entry** slot, Entry* fresh) RKVS_REQUIRES(mutex) {
-    Entry* old = *slot;
+  Entry* replace(uint64_t hash, Entry** slot, Entry* fresh) RKVS_REQUIRES(mutex) {
     fresh->set_version(++last_version_);
+    return replace_as_is(hash, slot, fresh);
+  }
+  // The same with the version that `fresh` has.
+  Entry* replace_as_is(uint64_t hash, Entry** slot, Entry* fresh) RKVS_REQUIRES(mutex) {
+    Entry* old = *slot;
     *slot = fresh;
     account_added(*fresh);
     account_removed(*old);
-    count_change();
+    count(sets_);
+    if (fresh->has_expiry()) [[unlikely]]
+      note_expiry(hash, *fresh, old->expires_at());
     return unlink(old);
   }
-  // Copies the value over the slot's, under a new version, if the sizes are equal and nobody else
-  // can see the entry. False, with nothing changed, if not.
-  bool overwrite_in_place(Entry** slot, std::string_view value) RKVS_REQUIRES(mutex) {
+  // Copies the value over the slot's, under a new version and with this expiry (0 = none), if the
+  // sizes are equal, there is room for the expiry, and nobody else can see the entry. False, with
+  // nothing changed, if not.
+  bool overwrite_in_place(uint64_t hash, Entry** slot, std::string_view value, int64_t expires_at)
+      RKVS_REQUIRES(mutex) {
     Entry* entry = *slot;
     if (entry->value_size != value.size() || !entry->is_sole_reference()) return false;
     if (images_ != nullptr && is_held(*entry)) return false;
+    if (!entry->has_expiry() && expires_at != 0) return false;
     entry->set_version(++last_version_);
     entry->overwrite_value(value);
-    count_change();
+    count(sets_);
+    if (entry->has_expiry()) [[unlikely]] {
+      const int64_t before = entry->expires_at();
+      entry->set_expires_at(expires_at);
+      note_expiry(hash, *entry, before);
+    }
+    return true;
+  }
+
+  // Gives the slot's entry another expiry, 0 for none, if it has room for one and nobody else can
+  // see it. The version stays. False, with nothing changed, if not.
+  bool change_expiry_in_place(uint64_t hash, Entry** slot, int64_t expires_at)
+      RKVS_REQUIRES(mutex) {
+    Entry* entry = *slot;
+    if (!entry->has_expiry() || !entry->is_sole_reference()) return false;
+    if (images_ != nullptr && is_held(*entry)) return false;
+    const int64_t before = entry->expires_at();
+    entry->set_expires_at(expires_at);
+    note_expiry(hash, *entry, before);
+    count(sets_);
     return true;
   }
 
   // Takes the key out and returns its entry with one reference, or nullptr if it is absent.
   Entry* remove(const HashedKey& key) RKVS_REQUIRES(mutex);
+
+  // --- Expiries ---------------------------------------------------------------------------------
+
+  // Before entries that expire are put in: makes sure that noting `count` of them cannot fail.
+  // False where there is no memory.
+  bool prepare_expiries(size_t count) RKVS_REQUIRES(mutex);
+  // Takes out entries whose time has come, looking at no more than `limit` items of the queue, and
+  // hands each with one reference to `visit(Entry*)`. Needs prepare_write(limit).
+  template <typename Visit>
+  void reclaim(int64_t now, size_t limit, Visit visit) RKVS_REQUIRES(mutex) {
+    for (; limit != 0 && next_expiry() <= now; --limit) {
+      if (Entry* entry = take_next_expired()) visit(entry);
+    }
+  }
+  // The same for the entry of `key`, if it is there and its time has come. Needs prepare_write(1).
+  Entry* reclaim_key(const HashedKey& key, int64_t now) RKVS_REQUIRES(mutex);
 
   // --- Moving buckets to another shard ----------------------------------------------------------
 
@@ -178,9 +236,9 @@ class alignas(64) Shard {
   }
   void stop_journal() RKVS_REQUIRES(mutex);
 
-  // Makes room in `target` for whatever collisions move_entries() may bring there. False where
-  // there is no memory.
-  bool prepare_move(Shard& target) const RKVS_REQUIRES(mutex, target.mutex);
+  // Makes room in `target` for the collisions and expiries that move_entries() of so many hashes
+  // may bring there. False where there is no memory.
+  bool prepare_move(Shard& target, size_t hashes) const RKVS_REQUIRES(mutex, target.mutex);
   // Moves every entry with this hash, with its version, to `target`, which needs room for them and
   // prepare_move().
   void move_entries(uint64_t hash, Shard& target) RKVS_REQUIRES(mutex, target.mutex);
@@ -201,12 +259,21 @@ class alignas(64) Shard {
   // Takes the save's record off, if there is one, and returns its graveyard.
   std::vector<Entry*> detach(const SaveMark& save) RKVS_REQUIRES(mutex);
 
+  // Leaves the shard empty, and its content, with the references, in the arguments: `table` must be
+  // empty, `overflow` is appended to. Saves keep what they need. Needs prepare_write(size()) and,
+  // in `overflow`, the capacity for overflow_size() more.
+  void clear_into(EntryTable& table, std::vector<Entry*>& overflow) RKVS_REQUIRES(mutex);
+  size_t overflow_size() const RKVS_REQUIRES_SHARED(mutex) {
+    return extra_ == nullptr ? 0 : extra_->overflow.size();
+  }
   // Leaves the shard empty, and its content, with the references, in the arguments. With no save
   // on.
   void swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) RKVS_REQUIRES(mutex);
   // Gives back the table of a shard that is empty.
   void drop_empty_table() RKVS_REQUIRES(mutex) {
-    if (table_.size() == 0) table_.reset();
+    if (table_.size() != 0) return;
+    table_.reset();
+    drop_expiries();
   }
 
  private:
@@ -234,9 +301,22 @@ class alignas(64) Shard {
   void bury(Entry* entry) RKVS_REQUIRES(mutex);
   bool is_held(const Entry& entry) const RKVS_REQUIRES(mutex);
 
+  // Takes an entry out that find() found.
+  void take_out(const HashedKey& key, Entry* entry) RKVS_REQUIRES(mutex);
+  // The next item's entry, taken out; nullptr for an item that is stale.
+  Entry* take_next_expired() RKVS_REQUIRES(mutex);
+  // The entry that an item is about, or nullptr.
+  Entry* find_item(const ExpiryQueue::Item& item) const RKVS_REQUIRES_SHARED(mutex);
+  // Of an entry that is in the table, and had the other expiry before.
+  void note_expiry(uint64_t hash, const Entry& entry, int64_t before) RKVS_REQUIRES(mutex);
+  void drop_expiries() RKVS_REQUIRES(mutex) {
+    expiries_.reset();
+    next_expiry_.store(ExpiryQueue::kNever, std::memory_order_relaxed);
+  }
+
   // One writer at a time: no read-modify-write needed.
-  void count_change() RKVS_REQUIRES(mutex) {
-    changes_.store(changes_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  static void count(std::atomic<uint64_t>& counter) {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   void account_added(const Entry& entry) RKVS_REQUIRES(mutex) {
     value_bytes_ += entry.value_size;
@@ -255,12 +335,19 @@ class alignas(64) Shard {
   uint64_t last_version_ RKVS_GUARDED_BY(mutex) = 0;
   uint64_t value_bytes_ RKVS_GUARDED_BY(mutex) = 0;
   uint64_t entry_memory_ RKVS_GUARDED_BY(mutex) = 0;
-  std::atomic<uint64_t> changes_{0};  // written with the lock held
+  // Written with the lock held.
+  std::atomic<uint64_t> sets_{0};
+  std::atomic<uint64_t> deletes_{0};
   // One for each save that is on.
   ShardImage* images_ RKVS_GUARDED_BY(mutex) = nullptr;
+  std::unique_ptr<ExpiryQueue> expiries_ RKVS_GUARDED_BY(mutex);
+  std::atomic<int64_t> next_expiry_{ExpiryQueue::kNever};
+
+  // The third one.
+  std::atomic<uint64_t> expired_{0};
 };
 
-static_assert(sizeof(Shard) == 128);
+static_assert(sizeof(Shard) == 192);
 
 }  // namespace rkvs::internal
 

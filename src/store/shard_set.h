@@ -16,6 +16,7 @@
 #include "base/key_hash.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
+#include "store/callback_scope.h"
 #include "store/routing.h"
 #include "store/shard.h"
 
@@ -104,6 +105,10 @@ template <Access kAccess>
 class OwnerLock {
  public:
   OwnerLock(const ShardSet& set, const HashedKey& key, Deadline& deadline) {
+    if (is_called_back()) [[unlikely]] {
+      code_ = StatusCode::kWouldDeadlock;
+      return;
+    }
     const uint32_t bucket = bucket_of(key.hash);
     for (int tries = 0;; ++tries) {
       const uint32_t index = set.routing().shard_of(bucket);
@@ -132,7 +137,7 @@ class OwnerLock {
   OwnerLock& operator=(const OwnerLock&) = delete;
 
   bool held() const { return shard_ != nullptr; }
-  // Why not: Timeout, or the set's closed_code().
+  // Why not: Timeout, WouldDeadlock, or the set's closed_code().
   StatusCode code() const { return code_; }
   Shard& shard() const { return *shard_; }
   void unlock() {
@@ -209,6 +214,10 @@ template <Access kAccess>
 class AllLock {
  public:
   AllLock(const ShardSet& set, Deadline& deadline) : set_(set) {
+    if (is_called_back()) {
+      fail(StatusCode::kWouldDeadlock);
+      return;
+    }
     // A resize may begin meanwhile and bring more shards; with all the old ones held it cannot
     // bring anything into them.
     while (locked_ < set_.routing().shard_count()) {
@@ -225,7 +234,7 @@ class AllLock {
   AllLock& operator=(const AllLock&) = delete;
 
   bool held() const { return code_ == StatusCode::kOk; }
-  // Why not: Timeout, or the set's closed_code().
+  // Why not: Timeout, WouldDeadlock, or the set's closed_code().
   StatusCode code() const { return code_; }
   // How many shards are held, from the first on.
   uint32_t count() const { return locked_; }

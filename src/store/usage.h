@@ -1,57 +1,115 @@
-// Usage: the account of keys that makes max_keys exact.
+// Usage: the accounts of keys and bytes that make max_keys and max_bytes exact.
 #ifndef RKVS_STORE_USAGE_H_
 #define RKVS_STORE_USAGE_H_
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 namespace rkvs::internal {
 
+// An amount with a limit. Counted only where there is one: then everything is reserved here before
+// it happens. 0 = no limit.
+class Budget {
+ public:
+  uint64_t limit() const { return limit_.load(std::memory_order_relaxed); }
+  uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+  uint64_t headroom() const {
+    const uint64_t used = this->used();
+    return used < limit() ? limit() - used : 0;
+  }
+
+  // Sets the limit where `used` is in use now. With everybody who counts kept out.
+  void set(uint64_t limit, uint64_t used) {
+    limit_.store(limit, std::memory_order_relaxed);
+    used_.store(used, std::memory_order_relaxed);
+  }
+
+  // All or nothing; if nothing, `fitting` says how much would have fitted at that instant.
+  bool reserve(uint64_t amount, uint64_t* fitting = nullptr) {
+    const uint64_t limit = this->limit();
+    if (limit == 0) return true;
+    uint64_t used = this->used();
+    do {
+      const uint64_t room = used < limit ? limit - used : 0;
+      if (room < amount) {
+        if (fitting != nullptr) *fitting = room;
+        return false;
+      }
+    } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
+    return true;
+  }
+  // Whether it fits or not. `amount` may be negative: two's complement adds up.
+  void charge(int64_t amount) {
+    if (limit() != 0) used_.fetch_add(static_cast<uint64_t>(amount), std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<uint64_t> limit_{0};
+  std::atomic<uint64_t> used_{0};
+};
+
 // Without a limit nothing is counted: shards know their own sizes, and no line of memory is shared
-// by all writers. With a limit every new key is reserved here first.
+// by all writers.
 //
-// reserve() is called with the lock of the key's shard held, when it is certain that the key will
-// be inserted, and release() when one was removed, with the lock still held. So whoever is refused
-// was refused at an instant at which the namespace really held max_keys. set_limit() is called with
-// all shards locked exclusively.
+// Keys: reserve() is called with the lock of the key's shard held, when it is certain that the key
+// will be inserted, and release() when one was removed, with the lock still held. So whoever is
+// refused was refused at an instant at which the namespace really held max_keys. Limits are set
+// with all shards locked exclusively.
 class Usage {
  public:
-  uint64_t max_keys() const { return max_keys_.load(std::memory_order_relaxed); }
+  uint64_t max_keys() const { return keys_.limit(); }
 
   // Sets the limit (0 = none) for a namespace that holds `keys` now.
-  void set_limit(uint64_t max_keys, uint64_t keys) {
-    max_keys_.store(max_keys, std::memory_order_relaxed);
-    keys_.store(keys, std::memory_order_relaxed);
-  }
+  void set_limit(uint64_t max_keys, uint64_t keys) { keys_.set(max_keys, keys); }
 
   // Accounts for `count` new keys, all or none; if none, `fitting` says how many would have fitted
   // at that instant.
   bool reserve(uint64_t count, uint64_t* fitting = nullptr) {
-    const uint64_t limit = max_keys();
-    if (limit == 0) [[likely]]
-      return true;
-    uint64_t keys = keys_.load(std::memory_order_relaxed);
-    do {
-      const uint64_t room = keys < limit ? limit - keys : 0;
-      if (room < count) {
-        if (fitting != nullptr) *fitting = room;
-        return false;
-      }
-    } while (!keys_.compare_exchange_weak(keys, keys + count, std::memory_order_relaxed));
-    return true;
+    return keys_.reserve(count, fitting);
   }
   // How many more keys fit at this moment; only with a limit.
-  uint64_t headroom() const {
-    const uint64_t keys = keys_.load(std::memory_order_relaxed);
-    return keys < max_keys() ? max_keys() - keys : 0;
+  uint64_t headroom() const { return keys_.headroom(); }
+  void release(uint64_t count) { keys_.charge(-static_cast<int64_t>(count)); }
+
+  // Bytes, of this namespace and of all together.
+  uint64_t max_bytes() const { return bytes_.limit(); }
+  uint64_t byte_headroom() const { return bytes_.headroom(); }
+  bool counts_bytes() const { return counts_bytes_.load(std::memory_order_relaxed); }
+  void set_byte_limit(uint64_t max_bytes, uint64_t used) {
+    bytes_.set(max_bytes, used);
+    note_counting();
   }
-  void release(uint64_t count) {
-    if (max_keys() != 0) keys_.fetch_sub(count, std::memory_order_relaxed);
+  // The account of several namespaces together. Before anybody else has this one.
+  void share(std::shared_ptr<Budget> shared) {
+    shared_ = std::move(shared);
+    note_counting();
+  }
+  const Budget* shared() const { return shared_.get(); }
+  // To be called when the limit of the shared account has changed, with all shards locked.
+  void note_counting() {
+    counts_bytes_.store(bytes_.limit() != 0 || (shared_ != nullptr && shared_->limit() != 0),
+                        std::memory_order_relaxed);
+  }
+  // False if either limit is in the way; then nothing is reserved.
+  bool reserve_bytes(uint64_t bytes) {
+    if (!bytes_.reserve(bytes)) return false;
+    if (shared_ == nullptr || shared_->reserve(bytes)) return true;
+    bytes_.charge(-static_cast<int64_t>(bytes));
+    return false;
+  }
+  void charge_bytes(int64_t bytes) {
+    if (bytes == 0) return;
+    bytes_.charge(bytes);
+    if (shared_ != nullptr) shared_->charge(bytes);
   }
 
  private:
-  std::atomic<uint64_t> max_keys_{0};
-  std::atomic<uint64_t> keys_{0};
+  Budget keys_;
+  Budget bytes_;
+  std::shared_ptr<Budget> shared_;
+  std::atomic<bool> counts_bytes_{false};
 };
 
 }  // namespace rkvs::internal

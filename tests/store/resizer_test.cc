@@ -614,7 +614,8 @@ TEST(AutomaticShards, GivenCountStaysAsGiven) {
 }
 
 TEST(AutomaticShards, ExpectedKeysAreRoomFromTheStart) {
-  Namespace ns = make_namespace(testing::patient(), testing::key_hash(testing::HashStrength::kFull), 200000);
+  Namespace ns =
+      make_namespace(testing::patient(), testing::key_hash(testing::HashStrength::kFull), 200000);
   const uint32_t start = stats_of(ns).shard_count;
   EXPECT_GE(start, 200000U / 8000);
   for (int i = 0; i < 200000; ++i) ASSERT_TRUE(is_ok(ns.put(numbered("key", i), "v")));

@@ -122,7 +122,7 @@ TEST_F(ShardTest, ReplaceHandsOutTheOldEntryAndCountsTheNewOne) {
   for (const char* name : {"a", "b"}) {
     Entry** slot = shard_.find_slot(key(name, 7));
     ASSERT_NE(slot, nullptr);
-    const EntryRef old(shard_.replace(slot, Entry::create(name, "1234567890")));
+    const EntryRef old(shard_.replace(7, slot, Entry::create(name, "1234567890")));
     EXPECT_EQ(old->value(), "12345");
     EXPECT_TRUE(old->is_sole_reference());
   }
@@ -136,9 +136,9 @@ TEST_F(ShardTest, EveryWriteTakesTheNextVersion) {
   const WriterLock lock(shard_.mutex);
   EXPECT_EQ(shard_.find(key("a", 1))->version(), 1U);
   EXPECT_EQ(shard_.find(key("b", 2))->version(), 2U);
-  EntryRef old(shard_.replace(shard_.find_slot(key("a", 1)), Entry::create("a", "other")));
+  EntryRef old(shard_.replace(1, shard_.find_slot(key("a", 1)), Entry::create("a", "other")));
   EXPECT_EQ(shard_.find(key("a", 1))->version(), 3U);
-  ASSERT_TRUE(shard_.overwrite_in_place(shard_.find_slot(key("a", 1)), "OTHER"));
+  ASSERT_TRUE(shard_.overwrite_in_place(1, shard_.find_slot(key("a", 1)), "OTHER", 0));
   EXPECT_EQ(shard_.find(key("a", 1))->version(), 4U);
   EXPECT_EQ(shard_.last_version(), 4U);
   shard_.raise_version(3);
@@ -151,14 +151,14 @@ TEST_F(ShardTest, OverwritesInPlaceOnlyWhatNobodyElseSees) {
   add(shard_, "a", 1, "12345");
   const WriterLock lock(shard_.mutex);
   Entry** slot = shard_.find_slot(key("a", 1));
-  EXPECT_FALSE(shard_.overwrite_in_place(slot, "123456"));
-  EXPECT_FALSE(shard_.overwrite_in_place(slot, "1234"));
+  EXPECT_FALSE(shard_.overwrite_in_place(1, slot, "123456", 0));
+  EXPECT_FALSE(shard_.overwrite_in_place(1, slot, "1234", 0));
   {
     const Value handle = (*slot)->share();
-    EXPECT_FALSE(shard_.overwrite_in_place(slot, "abcde"));
+    EXPECT_FALSE(shard_.overwrite_in_place(1, slot, "abcde", 0));
     EXPECT_EQ(handle, "12345");
   }
-  EXPECT_TRUE(shard_.overwrite_in_place(slot, "abcde"));
+  EXPECT_TRUE(shard_.overwrite_in_place(1, slot, "abcde", 0));
   EXPECT_EQ((*slot)->value(), "abcde");
 }
 
@@ -251,7 +251,7 @@ TEST_F(ShardTest, MovesAllEntriesOfAHashWithTheirVersions) {
     const WriterLock lock_source(shard_.mutex);
     const WriterLock lock_target(target.mutex);
     const uint64_t version = shard_.find(key("c", 7))->version();
-    ASSERT_TRUE(shard_.prepare_move(target));
+    ASSERT_TRUE(shard_.prepare_move(target, 0));
     target.make_room(2);
     target.raise_version(shard_.last_version());
     shard_.move_entries(7, target);
