@@ -98,6 +98,9 @@ class StorageManager {
   Result<NamespaceStats> namespace_stats(std::string_view name) const;
   // Sorted by name. Each namespace's figures are of one instant.
   Result<std::vector<NamespaceStats>> all_namespace_stats() const;
+  // All figures as text in Prometheus' exposition format; with detailed_metrics (see
+  // StorageOptions) histograms of durations as well. Counters grow while the manager lives.
+  Result<std::string> metrics_text() const;
   Result<std::size_t> namespace_count() const;
   // Of all namespaces.
   Result<uint64_t> total_key_count() const;

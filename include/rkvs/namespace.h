@@ -222,6 +222,9 @@ class Namespace {
   // All figures of one instant.
   Result<NamespaceStats> metadata() const;
 
+  // Of each shard, the keys and bytes of one instant.
+  Result<std::vector<ShardStats>> shard_stats() const;
+
   // The number of keys of each shard, of one instant.
   Result<std::vector<uint64_t>> shard_key_counts() const;
 

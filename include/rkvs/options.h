@@ -70,6 +70,9 @@ struct StorageOptions {
   // no limit but the size of the file.
   uint64_t max_load_bytes = 0;
   LogHook log{};
+  // Measures how long operations and waits for locks take, and counts hits and misses by shard.
+  // Costs two readings of the clock an operation; without it, metrics_text() has the other figures.
+  bool detailed_metrics = false;
 };
 
 }  // namespace rkvs

@@ -22,7 +22,34 @@ struct NamespaceStats {
   // Shards in use now; with an automatic shard count it grows with the data.
   uint32_t shard_count = 0;
 
+  // Since the namespace was made or loaded.
+  uint64_t hits = 0;    // reads that found their key, items of batches included
+  uint64_t misses = 0;  // and that did not
+  uint64_t sets = 0;    // entries written
+  uint64_t deletes = 0;
+  uint64_t expired = 0;     // entries reclaimed after their expiry
+  uint64_t rejected = 0;    // writes that a limit refused
+  uint64_t timeouts = 0;    // locks that could not be had within lock_timeout
+  uint64_t lock_waits = 0;  // locks that were not free at once
+
   friend bool operator==(const NamespaceStats&, const NamespaceStats&) = default;
+};
+
+// One shard. Counters stay with the shard where they were counted when a resize moves keys.
+struct ShardStats {
+  uint64_t key_count = 0;
+  uint64_t total_size = 0;
+  uint64_t memory_bytes = 0;
+  uint64_t hits = 0;  // 0 without StorageOptions::detailed_metrics, as misses
+  uint64_t misses = 0;
+  uint64_t sets = 0;
+  uint64_t deletes = 0;
+  uint64_t expired = 0;
+  uint64_t rejected = 0;
+  uint64_t timeouts = 0;
+  uint64_t lock_waits = 0;
+
+  friend bool operator==(const ShardStats&, const ShardStats&) = default;
 };
 
 // What initialize(file) found.

@@ -3,6 +3,9 @@
 #define RKVS_BASE_DEADLINE_H_
 
 #include <chrono>
+#include <cstdint>
+
+#include "base/histogram.h"
 
 namespace rkvs::internal {
 
@@ -15,10 +18,20 @@ class Deadline {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Deadline(std::chrono::nanoseconds budget) : budget_(budget) {}
+  // `lock_wait`, where there is one, gets how long each lock was waited for.
+  explicit Deadline(std::chrono::nanoseconds budget, Histogram* lock_wait = nullptr)
+      : budget_(budget), lock_wait_(lock_wait) {}
 
   // Waits for ever: `when()` is the end of time.
   static Deadline never() { return Deadline(std::chrono::nanoseconds::max()); }
+
+  // By a lock that is not free at once.
+  Histogram* begin_wait() {
+    ++waits_;
+    return lock_wait_;
+  }
+  // How many locks were not.
+  uint32_t waits() const { return waits_; }
 
   Clock::time_point when() {
     if (!started_) {
@@ -30,6 +43,8 @@ class Deadline {
 
  private:
   std::chrono::nanoseconds budget_;
+  Histogram* lock_wait_ = nullptr;
+  uint32_t waits_ = 0;
   Clock::time_point when_ = Clock::time_point::max();
   bool started_ = false;
 };

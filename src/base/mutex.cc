@@ -43,6 +43,7 @@ bool has_passed(Deadline::Clock::time_point limit) {
 // and that one answers for the rest: see kWritersParked.
 
 bool SharedMutex::lock_slow(Deadline* deadline) {
+  const HistogramTimer timer(deadline == nullptr ? nullptr : deadline->begin_wait());
   int spins = kSpins;
   // Having slept entitles to a reservation, and makes this thread answer for the writers that still
   // sleep: the wake-up that it may have got cleared kWritersParked.
@@ -91,6 +92,7 @@ bool SharedMutex::lock_slow(Deadline* deadline) {
 }
 
 bool SharedMutex::lock_shared_slow(Deadline* deadline) {
+  const HistogramTimer timer(deadline == nullptr ? nullptr : deadline->begin_wait());
   count_out(std::memory_order_relaxed);
   int spins = kSpins;
   bool passed = false;    // A writer has had its turn: pending ones do not bar this reader.

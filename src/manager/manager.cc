@@ -123,6 +123,11 @@ Result<std::vector<NamespaceStats>> StorageManager::all_namespace_stats() const 
   }
 }
 
+Result<std::string> StorageManager::metrics_text() const {
+  if (!impl_) return closed();
+  return impl_->metrics_text();
+}
+
 Result<std::size_t> StorageManager::namespace_count() const {
   if (!impl_) return closed();
   return impl_->count();

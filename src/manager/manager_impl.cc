@@ -143,6 +143,7 @@ Status ManagerImpl::adopt(NamespaceImpl& impl) {
     return make_error(StatusCode::kMemoryLimit, "namespace \"", impl.name(),
                       "\" does not fit into the manager's max_bytes = ", bytes_->limit());
   }
+  if (options_.detailed_metrics) impl.enable_metrics();
   impl.set_expiries_hook([ticker = ticker_] { ticker->start(); });
   if (impl.has_expiries()) ticker_->start();
   return Status();
@@ -172,6 +173,21 @@ Status ManagerImpl::set_max_bytes(uint64_t max_bytes) try {
   bytes_->set(max_bytes, used);
   for (const NamespacePtr& impl : all) impl->usage().note_counting();
   return Status();
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+Result<std::string> ManagerImpl::metrics_text() const try {
+  auto all = this->all();
+  if (!all.ok()) return all.status();
+  std::vector<NamespaceFigures> figures;
+  for (const NamespacePtr& impl : *all) {
+    auto stats = impl->stats();
+    if (stats.code() == StatusCode::kNamespaceDeleted) continue;
+    if (!stats.ok()) return stats.status();
+    figures.push_back({*std::move(stats), impl->metrics()});
+  }
+  return internal::metrics_text(figures, save_metrics_);
 } catch (const std::bad_alloc&) {
   return StatusCode::kNoMemory;
 }

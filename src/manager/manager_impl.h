@@ -25,6 +25,7 @@
 #include "base/operation_monitor.h"
 #include "base/thread_annotations.h"
 #include "manager/directory_lock.h"
+#include "manager/metrics_text.h"
 #include "manager/snapshot_loader.h"
 #include "runtime/ticker.h"
 #include "store/namespace_impl.h"
@@ -67,6 +68,9 @@ class ManagerImpl {
   Result<std::vector<NamespacePtr>> all() const;
   // Without making a list.
   Result<size_t> count() const;
+
+  // See internal::metrics_text().
+  Result<std::string> metrics_text() const;
 
   StorageConfig get_config() const;
   Status update_config(const StorageConfig& config);
@@ -125,6 +129,7 @@ class ManagerImpl {
   FileSystem& fs_;
   const TimeSource& time_;
   std::atomic<bool> initialized_{false};
+  SaveMetrics save_metrics_;
   // Of the bytes of all namespaces.
   const std::shared_ptr<Budget> bytes_ = std::make_shared<Budget>();
   // Reclaims what has expired; begins with the first entry that expires. Namespaces may outlive the

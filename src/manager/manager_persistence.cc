@@ -144,7 +144,10 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   if (!directory.ok()) return directory.status();
   auto target = AtomicFile::create(**directory, file);
   if (!target.ok()) return target.status();
-  auto cut = Cut::take(namespaces);
+  auto cut = [&] {
+    const HistogramTimer timer(&save_metrics_.cut);
+    return Cut::take(namespaces);
+  }();
   if (!cut.ok()) return cut.status();
   auto& images = (*cut)->namespaces();
   if (images.size() < at_least) {
@@ -163,14 +166,20 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   if (Status status = writer.begin(header); !status.ok()) return status;
   OperationMonitor monitor(options);
   Saver saver(writer, monitor, **cut);
-  for (NamespaceImage& image : images) {
-    if (Status status = saver.write(image); !status.ok()) return status;
+  {
+    const HistogramTimer timer(&save_metrics_.write);
+    for (NamespaceImage& image : images) {
+      if (Status status = saver.write(image); !status.ok()) return status;
+    }
   }
   // Writers need not keep anything back while the disk is waited for.
   cut->reset();
   if (Status status = writer.finish(); !status.ok()) return status;
   if (monitor.is_cancelled()) return OperationMonitor::cancelled("the save");
-  if (Status status = (*target)->commit(); !status.ok()) return status;
+  {
+    const HistogramTimer timer(&save_metrics_.commit);
+    if (Status status = (*target)->commit(); !status.ok()) return status;
+  }
   saver.report_end();
   return Status();
 } catch (const std::bad_alloc&) {

@@ -24,7 +24,8 @@ class BatchCall {
   static constexpr size_t kBestEffortSlice = 1024;
 
   BatchCall(NamespaceImpl& self, size_t size, BatchMode mode)
-      : self_(self),
+      : timer_(self.histogram(OperationKind::kBatch)),
+        self_(self),
         mode_(mode),
         started_(Clock::now()),
         deadline_(self.deadline()),
@@ -116,6 +117,7 @@ class BatchCall {
                       detail.message().empty() ? status_code_name(code) : detail.message());
   }
 
+  const HistogramTimer timer_;
   NamespaceImpl& self_;
   const BatchMode mode_;
   const Clock::time_point started_;

@@ -15,7 +15,9 @@ using internal::ByteCharge;
 using internal::Deadline;
 using internal::Entry;
 using internal::HashedKey;
+using internal::HistogramTimer;
 using internal::NamespaceImpl;
+using internal::OperationKind;
 using internal::OperationTime;
 using internal::OwnerLock;
 using internal::Reclaimed;
@@ -31,18 +33,22 @@ Status no_memory() { return Status(StatusCode::kNoMemory); }
 template <typename Visit>
 auto read(NamespaceImpl& self, std::string_view key, Visit visit)
     -> decltype(visit(static_cast<Entry*>(nullptr))) {
+  const HistogramTimer timer(self.histogram(OperationKind::kRead));
   const HashedKey hashed = self.shards().hashed(key);
   Deadline deadline = self.deadline();
   OperationTime time(self.time());
   const OwnerLock<Access::kRead> lock(self.shards(), hashed, deadline);
   if (!lock.held()) return self.error(lock.code());
-  const Shard& shard = lock.shard();
+  Shard& shard = lock.shard();
   shard.mutex.assert_held_shared();
-  return visit(shard.find_live(hashed, time));
+  Entry* entry = shard.find_live(hashed, time);
+  self.count_read(shard, entry != nullptr);
+  return visit(entry);
 }
 
 // Removes the key, if it has this version where one is given.
 Result<Value> remove(NamespaceImpl& self, std::string_view key, const uint64_t* version) {
+  const HistogramTimer timer(self.histogram(OperationKind::kWrite));
   const HashedKey hashed = self.shards().hashed(key);
   Deadline deadline = self.deadline();
   OperationTime time(self.time());
@@ -124,6 +130,8 @@ Status Namespace::resize_shards(uint32_t shard_count, const OperationOptions& op
 }
 
 Result<NamespaceStats> Namespace::metadata() const { return impl_->stats(); }
+
+Result<std::vector<ShardStats>> Namespace::shard_stats() const { return impl_->shard_stats(); }
 
 Result<std::vector<uint64_t>> Namespace::shard_key_counts() const {
   NamespaceImpl& self = *impl_;

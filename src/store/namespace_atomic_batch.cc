@@ -61,6 +61,9 @@ class AtomicCall {
     if (call_.failed()) return std::move(call_).finish();
     if (Status status = prepare(); !status.ok()) return std::move(call_).refused(std::move(status));
     call_.in_slices([&](size_t, size_t) { run_locked(); });
+    for (size_t i = 0; i < operations_.size(); ++i) {
+      self_.count_refusal(call_.item(i).code, operations_[i].key);
+    }
     return std::move(call_).finish();
   }
 

@@ -59,6 +59,13 @@ class EntrySet {
 
 enum class Read { kValues, kExistence };
 
+// Of the items of a slice that were looked for.
+void count_reads(NamespaceImpl& self, const BatchPlan& plan, BatchCall& batch, size_t begin) {
+  for (size_t i = 0; i < plan.size(); ++i) {
+    self.count_read(plan.shard(i), batch.item(begin + i).code == StatusCode::kOk);
+  }
+}
+
 BatchResult read_batch(NamespaceImpl& self, std::span<const std::string_view> keys, BatchMode mode,
                        Read read) {
   BatchCall batch(self, keys.size(), mode);
@@ -77,6 +84,7 @@ BatchResult read_batch(NamespaceImpl& self, std::span<const std::string_view> ke
       return true;
     });
     if (code != StatusCode::kOk) return batch.fail_rest(code);
+    count_reads(self, plan, batch, begin);
     // Asking whether a key is there cannot fail because it is not.
     if (batch.atomic() && read == Read::kValues) batch.fails_by_items();
   });
@@ -437,6 +445,7 @@ BatchResult set_batch(NamespaceImpl& self, std::span<const KeyValue> items, Batc
   batch.in_slices([&](size_t begin, size_t end) {
     SetSlice(batch, items.subspan(begin, end - begin), begin, rule).run();
   });
+  for (size_t i = 0; i < batch.size(); ++i) self.count_refusal(batch.item(i).code, items[i].key);
   return std::move(batch).finish();
 }
 

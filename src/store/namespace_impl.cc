@@ -326,8 +326,58 @@ Result<NamespaceStats> NamespaceImpl::stats() {
     stats.total_size = usage.value_bytes;
     stats.memory_bytes = usage.memory_bytes;
     stats.shard_count = shards_->routing().shard_count();
+    const ReadCounts reads = reads_.sum();
+    stats.hits = reads.hits;
+    stats.misses = reads.misses;
+    for (uint32_t i = 0; i < shards_->constructed(); ++i) {
+      const Shard& shard = (*shards_)[i];
+      const Shard::Visits visits = shard.visits();
+      stats.sets += shard.sets();
+      stats.deletes += shard.deletes();
+      stats.expired += shard.expired();
+      stats.rejected += visits.rejected;
+      stats.timeouts += visits.timeouts;
+      stats.lock_waits += visits.lock_waits;
+    }
     return stats;
   }
+}
+
+Result<std::vector<ShardStats>> NamespaceImpl::shard_stats() try {
+  Deadline limit = deadline();
+  OperationTime time(time_);
+  reclaim_expired(time);
+  std::vector<ShardStats> list;
+  list.reserve(kMaxShardCount);
+  const AllLock<Access::kRead> all(*shards_, limit);
+  if (!all.held()) return error(all.code());
+  const uint32_t count = std::min(all.count(), shards_->routing().shard_count());
+  for (uint32_t i = 0; i < count; ++i) {
+    const Shard& shard = (*shards_)[i];
+    shard.mutex.assert_held_shared();
+    const ShardUsage usage = shard.usage();
+    const Shard::Visits visits = shard.visits();
+    list.push_back({usage.keys, usage.value_bytes, usage.memory_bytes, visits.hits, visits.misses,
+                    shard.sets(), shard.deletes(), shard.expired(), visits.rejected,
+                    visits.timeouts, visits.lock_waits});
+  }
+  return list;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
+}
+
+void NamespaceImpl::count_refusal(StatusCode code, std::string_view key) const {
+  switch (code) {
+    case StatusCode::kTooManyKeys:
+    case StatusCode::kMemoryLimit:
+    case StatusCode::kKeyTooLarge:
+    case StatusCode::kValueTooLarge: break;
+    default: return;
+  }
+  // A key that is too large is not even hashed: the first shard stands for all of them.
+  if (code == StatusCode::kKeyTooLarge) key = "";
+  const uint32_t shard = shards_->routing().shard_of(bucket_of(shards_->hashed(key).hash));
+  if (shard != Routing::kNoShard) (*shards_)[shard].count_rejected();
 }
 
 uint64_t NamespaceImpl::reclaim_expired(OperationTime& time) {

@@ -21,6 +21,8 @@
 #include "base/key_hash.h"
 #include "base/time_source.h"
 #include "store/entry.h"
+#include "store/namespace_metrics.h"
+#include "store/read_counters.h"
 #include "store/resizer.h"
 #include "store/shard_set.h"
 #include "store/usage.h"
@@ -61,8 +63,25 @@ class NamespaceImpl {
   const TimeSource& time() const { return time_; }
 
   Deadline deadline() const {
-    return Deadline(std::chrono::nanoseconds(lock_timeout_.load(std::memory_order_relaxed)));
+    return Deadline(std::chrono::nanoseconds(lock_timeout_.load(std::memory_order_relaxed)),
+                    metrics_ == nullptr ? nullptr : &metrics_->lock_wait);
   }
+
+  // Measures durations, and reads by shard, from now on. Before anybody else has the namespace.
+  // Throws std::bad_alloc.
+  void enable_metrics() { metrics_ = std::make_unique<NamespaceMetrics>(); }
+  const NamespaceMetrics* metrics() const { return metrics_.get(); }
+  // For a HistogramTimer: nullptr where nothing is measured.
+  Histogram* histogram(OperationKind kind) const {
+    return metrics_ == nullptr ? nullptr : &metrics_->operations[static_cast<size_t>(kind)];
+  }
+  void count_read(Shard& shard, bool found) {
+    reads_.count(found ? 1 : 0, found ? 0 : 1);
+    if (metrics_ != nullptr) [[unlikely]]
+      shard.count_reads(found ? 1 : 0, found ? 0 : 1);
+  }
+  // Notes that a limit refused a write of this key, if `code` says so.
+  void count_refusal(StatusCode code, std::string_view key) const;
 
   // Ok, KeyTooLarge or ValueTooLarge. The codes alone are for batches, which check every item.
   StatusCode check_key(std::string_view key) const {
@@ -99,6 +118,7 @@ class NamespaceImpl {
   // Removes everything; returns how many keys there were.
   Result<uint64_t> clear();
   Result<NamespaceStats> stats();
+  Result<std::vector<ShardStats>> shard_stats();
   // How many times an entry was written or removed since the namespace was made. Only grows; takes
   // no lock.
   uint64_t changes() const;
@@ -149,6 +169,8 @@ class NamespaceImpl {
   std::unique_ptr<ShardSet> shards_;
   Usage usage_;
   Resizer resizer_;
+  ReadCounters reads_;
+  std::unique_ptr<NamespaceMetrics> metrics_;
   const TimeSource& time_;
   std::atomic<bool> has_expiries_{false};
   std::atomic<bool> closed_{false};

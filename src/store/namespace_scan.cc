@@ -29,6 +29,7 @@ class ScanState {
   bool is_done() const { return listed_.empty() && walk_.is_done(); }
 
   Result<std::vector<ScanItem>> next(size_t limit) {
+    const HistogramTimer timer(impl_->histogram(OperationKind::kScan));
     OperationTime time(impl_->time());
     std::vector<ScanItem> items;
     if (listed_.empty() && !walk_.is_done()) {

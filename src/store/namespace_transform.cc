@@ -60,6 +60,14 @@ class Modify {
         time_(self.time()) {}
 
   Status run(std::optional<Value>* now) {
+    const internal::HistogramTimer timer(self_.histogram(internal::OperationKind::kWrite));
+    Status status = try_again_and_again(now);
+    if (!status.ok()) self_.count_refusal(status.code(), key_);
+    return status;
+  }
+
+ private:
+  Status try_again_and_again(std::optional<Value>* now) {
     for (int tries = 0;; ++tries) {
       size_t spare = 0;
       Status status = attempt(now, spare);
@@ -74,7 +82,6 @@ class Modify {
     }
   }
 
- private:
   Status attempt(std::optional<Value>* now, size_t& spare) {
     Reclaimed reclaimed;
     EntryRef old;

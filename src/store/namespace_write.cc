@@ -210,13 +210,19 @@ Result<ExpiryChange> expiry_change(const NamespaceImpl& self, const WriteOptions
 }
 
 Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome) {
-  if (Status status = check_sizes(self, request); !status.ok()) return status;
+  const HistogramTimer timer(self.histogram(OperationKind::kWrite));
+  if (Status status = check_sizes(self, request); !status.ok()) {
+    self.count_refusal(status.code(), request.key);
+    return status;
+  }
   if (request.key.size() > kLargestMaxKeySize) {
     return self.error(self.shards().routing().is_closed() ? self.shards().closed_code()
                                                           : StatusCode::kNotFound);
   }
   if (request.expiry.kind == ExpiryChange::Kind::kSet) self.note_expiries();
-  return Write(self, request, outcome).run();
+  Status status = Write(self, request, outcome).run();
+  if (!status.ok()) self.count_refusal(status.code(), request.key);
+  return status;
 }
 
 }  // namespace rkvs::internal

@@ -98,6 +98,29 @@ class alignas(64) Shard {
   uint64_t sets() const { return sets_.load(std::memory_order_relaxed); }
   uint64_t deletes() const { return deletes_.load(std::memory_order_relaxed); }
   uint64_t expired() const { return expired_.load(std::memory_order_relaxed); }
+
+  // What happened to those who came here, for figures; without the lock.
+  struct Visits {
+    uint64_t lock_waits = 0;  // the lock was not free at once
+    uint64_t timeouts = 0;    // nor in time
+    uint64_t rejected = 0;    // refused by a limit
+    uint64_t hits = 0;        // only counted with detailed metrics, as misses
+    uint64_t misses = 0;
+  };
+  Visits visits() const {
+    constexpr auto kRelaxed = std::memory_order_relaxed;
+    return {lock_waits_.load(kRelaxed), timeouts_.load(kRelaxed), rejected_.load(kRelaxed),
+            hits_.load(kRelaxed), misses_.load(kRelaxed)};
+  }
+  void count_wait(bool in_time) {
+    lock_waits_.fetch_add(1, std::memory_order_relaxed);
+    if (!in_time) timeouts_.fetch_add(1, std::memory_order_relaxed);
+  }
+  void count_rejected() { rejected_.fetch_add(1, std::memory_order_relaxed); }
+  void count_reads(uint64_t hits, uint64_t misses) {
+    if (hits != 0) hits_.fetch_add(hits, std::memory_order_relaxed);
+    if (misses != 0) misses_.fetch_add(misses, std::memory_order_relaxed);
+  }
   // No entry here expires before; ExpiryQueue::kNever where none does. Without the lock it is a
   // hint.
   int64_t next_expiry() const { return next_expiry_.load(std::memory_order_relaxed); }
@@ -344,7 +367,12 @@ class alignas(64) Shard {
   std::atomic<int64_t> next_expiry_{ExpiryQueue::kNever};
 
   // The third one.
-  std::atomic<uint64_t> expired_{0};
+  std::atomic<uint64_t> expired_{0};  // written with the lock held
+  std::atomic<uint64_t> lock_waits_{0};
+  std::atomic<uint64_t> timeouts_{0};
+  std::atomic<uint64_t> rejected_{0};
+  std::atomic<uint64_t> hits_{0};
+  std::atomic<uint64_t> misses_{0};
 };
 
 static_assert(sizeof(Shard) == 192);

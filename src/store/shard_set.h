@@ -80,8 +80,12 @@ enum class Access { kRead, kWrite };
 
 template <Access kAccess>
 [[nodiscard]] bool lock_shard(Shard& shard, Deadline& deadline) RKVS_NO_THREAD_SAFETY_ANALYSIS {
-  return kAccess == Access::kWrite ? shard.mutex.lock_until(deadline)
-                                   : shard.mutex.lock_shared_until(deadline);
+  const uint32_t waits = deadline.waits();
+  const bool locked = kAccess == Access::kWrite ? shard.mutex.lock_until(deadline)
+                                                : shard.mutex.lock_shared_until(deadline);
+  if (deadline.waits() != waits) [[unlikely]]
+    shard.count_wait(locked);
+  return locked;
 }
 
 template <Access kAccess>
