@@ -374,7 +374,7 @@ void NamespaceImpl::count_refusal(StatusCode code, std::string_view key) const {
     case StatusCode::kValueTooLarge: break;
     default: return;
   }
-  // A key that is too large is not even hashed: the first shard stands for all of them.
+  // A key that is too large is not even hashed: the shard of the empty key stands for all of them.
   if (code == StatusCode::kKeyTooLarge) key = "";
   const uint32_t shard = shards_->routing().shard_of(bucket_of(shards_->hashed(key).hash));
   if (shard != Routing::kNoShard) (*shards_)[shard].count_rejected();

@@ -18,20 +18,19 @@ constexpr size_t kLargestInPlace = 4096;
 
 constexpr int64_t kLatestExpiry = ExpiryQueue::kNever - 1;
 
-Status no_memory() { return Status(StatusCode::kNoMemory); }
-
 // Whether an absent key makes the write an outcome before its size can be an error: a key may be
 // there that is longer than max_key_size has become.
 bool needs_key(const WriteRequest& request) { return request.when == WriteRequest::When::kPresent; }
 
-Status check_sizes(const NamespaceImpl& self, const WriteRequest& request) {
-  if (!needs_key(request)) return self.check_sizes(request.key, request.value);
-  if (self.check_value(request.value) != StatusCode::kOk) return self.value_error(request.value);
-  return Status();
+StatusCode check_sizes(const NamespaceImpl& self, const WriteRequest& request) {
+  if (!needs_key(request)) {
+    const StatusCode code = self.check_key(request.key);
+    if (code != StatusCode::kOk) return code;
+  }
+  return self.check_value(request.value);
 }
 
-enum class Step { kDone, kLookAgain };
-
+// What goes through here has only codes: a Status with a message is made at the end, for errors.
 class Write {
  public:
   Write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome)
@@ -43,129 +42,112 @@ class Write {
         time_(self.time()),
         fresh_(request.key, request.value, request.expiry.kind == ExpiryChange::Kind::kSet) {}
 
-  Status run() {
-    if (!fresh_.has_memory()) return no_memory();
+  StatusCode run() {
+    if (!fresh_.has_memory()) return StatusCode::kNoMemory;
     for (int tries = 0;; ++tries) {
-      Status status;
-      EntryRef old;
-      if (attempt(status, old) == Step::kDone) {
-        const bool full =
-            status.code() == StatusCode::kTooManyKeys || status.code() == StatusCode::kMemoryLimit;
-        if (!full || !self_.reclaim_for_room(time_, status.code())) return status;
-        if (is_too_late(tries, deadline_)) return self_.error(StatusCode::kTimeout);
+      spare_ = 0;
+      const StatusCode code = attempt();
+      if (spare_ != 0) {
+        if (!TableMemory::add_spare(spare_)) return StatusCode::kNoMemory;
         continue;
       }
-      if (spare_ != 0 && !TableMemory::add_spare(spare_)) return no_memory();
+      if (code != StatusCode::kTooManyKeys && code != StatusCode::kMemoryLimit) [[likely]]
+        return code;
+      if (!self_.reclaim_for_room(time_, code)) return code;
+      if (is_too_late(tries, deadline_)) return StatusCode::kTimeout;
     }
   }
 
  private:
-  // One try with the shard locked. `old` is freed after it is unlocked.
-  Step attempt(Status& status, EntryRef& old) {
+  // One try with the shard locked. Where the shard has to be unlocked to get memory for its table,
+  // spare_ says how much, nothing is done, and the caller comes again.
+  StatusCode attempt() {
     Reclaimed reclaimed;
-    spare_ = 0;
-    size_t size = 0;
+    EntryRef old;  // freed when the shard is unlocked
     time_.reset();
-    {
-      OwnerLock<Access::kWrite> lock(self_.shards(), hashed_, deadline_);
-      if (!lock.held()) {
-        status = self_.error(lock.code());
-        return Step::kDone;
-      }
-      Shard& shard = lock.shard();
-      shard.mutex.assert_held();
-      if (status = check_sizes(self_, request_); !status.ok()) return Step::kDone;
-      ByteCharge charge(self_.usage(), shard);
-      if (!reclaimed.before_write(self_.usage(), shard, hashed_, time_)) {
-        status = no_memory();
-        return Step::kDone;
-      }
-      Entry** slot = shard.find_slot(hashed_);
-      if (const StatusCode code = refusal(slot); code != StatusCode::kOk) {
-        status = code;
-        return Step::kDone;
-      }
-      const int64_t at = request_.expiry.applied_to(slot == nullptr ? 0 : (*slot)->expires_at());
-      if (at != 0 && !shard.prepare_expiries(1)) {
-        status = no_memory();
-        return Step::kDone;
-      }
-      if (slot != nullptr) {
-        status = replace(shard, charge, slot, at, old);
-        return Step::kDone;
-      }
-      if (insert(shard, charge, at, status) == Step::kLookAgain) return Step::kLookAgain;
-      if (!status.ok()) return Step::kDone;
-      size = shard.size();
-    }
-    TableMemory::free_dropped();
+    OwnerLock<Access::kWrite> lock(self_.shards(), hashed_, deadline_);
+    if (!lock.held()) return lock.code();
+    Shard& shard = lock.shard();
+    shard.mutex.assert_held();
+    if (const StatusCode code = check_sizes(self_, request_); code != StatusCode::kOk) return code;
+    ByteCharge charge(self_.usage(), shard);
+    if (!reclaimed.before_write(self_.usage(), shard, hashed_, time_)) return StatusCode::kNoMemory;
+    Entry** slot = shard.find_slot(hashed_);
+    if (const StatusCode code = refusal(slot); code != StatusCode::kOk) return code;
+    const int64_t at = request_.expiry.applied_to(slot == nullptr ? 0 : (*slot)->expires_at());
+    if (at != 0 && !shard.prepare_expiries(1)) return StatusCode::kNoMemory;
+    if (slot != nullptr) return replace(shard, charge, slot, at, old);
+    const StatusCode code = insert(shard, charge, at);
+    if (code != StatusCode::kOk || spare_ != 0) return code;
+    const size_t size = shard.size();
+    charge.settle();
+    lock.unlock();
+    if (grew_) TableMemory::free_dropped();
     if (self_.resizer().wants_help(size)) self_.resizer().help(size);
-    return Step::kDone;
+    return StatusCode::kOk;
   }
 
   StatusCode refusal(Entry** slot) const {
     using When = WriteRequest::When;
-    if (slot == nullptr) {
-      return request_.when == When::kPresent ? StatusCode::kNotFound : StatusCode::kOk;
+    if (request_.when == When::kAlways) return StatusCode::kOk;
+    if (request_.when == When::kAbsent) {
+      return slot == nullptr ? StatusCode::kOk : StatusCode::kExists;
     }
-    if (request_.when == When::kAbsent) return StatusCode::kExists;
+    if (slot == nullptr) return StatusCode::kNotFound;
     if (request_.version.has_value() && (*slot)->version() != *request_.version) {
       return StatusCode::kVersionMismatch;
     }
     return StatusCode::kOk;
   }
 
-  Status replace(Shard& shard, ByteCharge& charge, Entry** slot, int64_t at, EntryRef& old)
+  StatusCode replace(Shard& shard, ByteCharge& charge, Entry** slot, int64_t at, EntryRef& old)
       RKVS_REQUIRES(shard.mutex) {
     if (!request_.want_old && request_.value.size() <= kLargestInPlace &&
         shard.overwrite_in_place(hashed_.hash, slot, request_.value, at)) {
       outcome_.version = (*slot)->version();
-      return Status();
+      return StatusCode::kOk;
     }
     Entry* entry = fresh_.make(at);
-    if (entry == nullptr || !shard.prepare_write(1)) return no_memory();
+    if (entry == nullptr || !shard.prepare_write(1)) return StatusCode::kNoMemory;
     const size_t before = (*slot)->memory();
     if (entry->memory() > before && !charge.reserve(entry->memory() - before)) {
-      return self_.error(StatusCode::kMemoryLimit);
+      return StatusCode::kMemoryLimit;
     }
     fresh_.take();
-    old = EntryRef(shard.replace(hashed_.hash, slot, entry));
+    Entry* replaced = shard.replace(hashed_.hash, slot, entry);
     outcome_.version = entry->version();
-    if (request_.want_old) outcome_.old = Entry::adopt(old.take());
-    return Status();
+    if (request_.want_old) {
+      outcome_.old = Entry::adopt(replaced);
+    } else {
+      old = EntryRef(replaced);
+    }
+    return StatusCode::kOk;
   }
 
-  // Stores an absent key. The shard may have to be unlocked to get memory for its table; then
-  // nothing is done, and the caller looks again.
-  Step insert(Shard& shard, ByteCharge& charge, int64_t at, Status& status)
-      RKVS_REQUIRES(shard.mutex) {
+  // Stores an absent key.
+  StatusCode insert(Shard& shard, ByteCharge& charge, int64_t at) RKVS_REQUIRES(shard.mutex) {
     Entry* entry = fresh_.make(at);
-    if (entry == nullptr) {
-      status = no_memory();
-      return Step::kDone;
+    if (entry == nullptr) return StatusCode::kNoMemory;
+    const size_t spare = shard.spare_needed(1);
+    if (spare != 0 && !TableMemory::has_spare(spare)) {
+      spare_ = spare;
+      return StatusCode::kOk;
     }
-    spare_ = shard.spare_needed(1);
-    if (spare_ != 0 && !TableMemory::has_spare(spare_)) return Step::kLookAgain;
-    const size_t table = spare_ == 0 ? 0 : TableMemory::block_size(spare_);
-    if (!charge.reserve(entry->memory() + table)) {
-      status = self_.error(StatusCode::kMemoryLimit);
-      return Step::kDone;
+    if (!charge.reserve(entry->memory() + (spare == 0 ? 0 : TableMemory::block_size(spare)))) {
+      return StatusCode::kMemoryLimit;
     }
-    if (spare_ != 0) shard.make_room(1);
+    if (spare != 0) shard.make_room(1);
+    grew_ = spare != 0;
     // Whatever can fail comes before the key is reserved: a refusal for lack of room must be true.
     if (!shard.prepare_write(0) ||
         (shard.candidate(hashed_.hash) != nullptr && !shard.prepare_collisions(1))) {
-      status = no_memory();
-      return Step::kDone;
+      return StatusCode::kNoMemory;
     }
-    if (!self_.usage().reserve(1)) {
-      status = self_.error(StatusCode::kTooManyKeys);
-      return Step::kDone;
-    }
+    if (!self_.usage().reserve(1)) return StatusCode::kTooManyKeys;
     fresh_.take();
     static_cast<void>(shard.insert(hashed_.hash, entry));
     outcome_.version = entry->version();
-    return Step::kDone;
+    return StatusCode::kOk;
   }
 
   NamespaceImpl& self_;
@@ -176,7 +158,38 @@ class Write {
   OperationTime time_;
   FreshEntry fresh_;
   size_t spare_ = 0;  // the block that the shard's table needs to grow
+  bool grew_ = false;
 };
+
+// The way of most overwrites: a value of the same size that nobody holds needs no new entry, and
+// so no memory. False, with nothing done, for everything else.
+bool overwrite(NamespaceImpl& self, std::string_view key, std::string_view value) {
+  if (value.size() > kLargestInPlace || self.check_key(key) != StatusCode::kOk ||
+      self.check_value(value) != StatusCode::kOk) {
+    return false;
+  }
+  const HashedKey hashed = self.shards().hashed(key);
+  Deadline deadline = self.deadline();
+  const OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
+  if (!lock.held()) return false;
+  Shard& shard = lock.shard();
+  shard.mutex.assert_held();
+  // Where entries expire, this one may have; and a limit may have shrunk before the lock was had.
+  if (shard.next_expiry() != ExpiryQueue::kNever || self.check_value(value) != StatusCode::kOk) {
+    return false;
+  }
+  Entry** slot = shard.find_slot(hashed);
+  return slot != nullptr && shard.overwrite_in_place(hashed.hash, slot, value, 0);
+}
+
+Status refused(const NamespaceImpl& self, StatusCode code, const WriteRequest& request) {
+  self.count_refusal(code, request.key);
+  switch (code) {
+    case StatusCode::kKeyTooLarge: return self.key_error(request.key);
+    case StatusCode::kValueTooLarge: return self.value_error(request.value);
+    default: return self.error(code);
+  }
+}
 
 }  // namespace
 
@@ -211,18 +224,18 @@ Result<ExpiryChange> expiry_change(const NamespaceImpl& self, const WriteOptions
 
 Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome) {
   const HistogramTimer timer(self.histogram(OperationKind::kWrite));
-  if (Status status = check_sizes(self, request); !status.ok()) {
-    self.count_refusal(status.code(), request.key);
-    return status;
+  if (const StatusCode code = check_sizes(self, request); code != StatusCode::kOk) {
+    return refused(self, code, request);
   }
   if (request.key.size() > kLargestMaxKeySize) {
     return self.error(self.shards().routing().is_closed() ? self.shards().closed_code()
                                                           : StatusCode::kNotFound);
   }
   if (request.expiry.kind == ExpiryChange::Kind::kSet) self.note_expiries();
-  Status status = Write(self, request, outcome).run();
-  if (!status.ok()) self.count_refusal(status.code(), request.key);
-  return status;
+  const StatusCode code = Write(self, request, outcome).run();
+  if (code == StatusCode::kOk) [[likely]]
+    return Status();
+  return refused(self, code, request);
 }
 
 }  // namespace rkvs::internal
@@ -255,6 +268,7 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
 }
 
 Status Namespace::put(std::string_view key, std::string_view value) {
+  if (impl_->metrics() == nullptr && internal::overwrite(*impl_, key, value)) return Status();
   WriteOutcome outcome;
   return write(*impl_, {.key = key, .value = value}, outcome);
 }
