@@ -2,12 +2,14 @@
 //
 //   StorageManager  the store: namespaces, snapshots            <rkvs/manager.h>
 //   Namespace       a map from keys to values                   <rkvs/namespace.h>
+//   AutosaveConfig  what saves by itself, and when             <rkvs/autosave.h>
 //   Value           the bytes of one value, shared, immutable   <rkvs/value.h>
 //   BatchResult     what came of a batch, item by item          <rkvs/batch.h>
 //   Status, Result  how every operation says what came of it    <rkvs/status.h>
 #ifndef RKVS_ALL_H_
 #define RKVS_ALL_H_
 
+#include <rkvs/autosave.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>

@@ -1,6 +1,7 @@
 // Every public header, each twice, in one order; include_b.cc has them in the other. The two are
 // linked into one program: what a header defines must be one thing in both.
 #include <rkvs/all.h>
+#include <rkvs/autosave.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
@@ -13,6 +14,7 @@
 // Again.
 #include <gtest/gtest.h>
 #include <rkvs/all.h>
+#include <rkvs/autosave.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
