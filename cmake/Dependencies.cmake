@@ -96,3 +96,28 @@ endmacro()
 macro(rkvs_find_boost)
   find_package(Boost 1.81 REQUIRED)
 endmacro()
+
+# --- What the tool needs -------------------------------------------------------------------------
+
+macro(rkvs_find_cli11)
+  set(CLI11_PRECOMPILED OFF)
+  set(CLI11_BUILD_TESTS OFF)
+  set(CLI11_BUILD_EXAMPLES OFF)
+  FetchContent_Declare(cli11
+    GIT_REPOSITORY https://github.com/CLIUtils/CLI11.git
+    GIT_TAG 70f8072f9dd2292fd0b9f9e5f58e279f60483ed3 # 2.1.2
+    SYSTEM
+    FIND_PACKAGE_ARGS NAMES CLI11)
+  FetchContent_MakeAvailable(cli11)
+endmacro()
+
+macro(rkvs_find_json)
+  set(JSON_BuildTests OFF)
+  set(JSON_Install OFF)
+  FetchContent_Declare(nlohmann_json
+    GIT_REPOSITORY https://github.com/nlohmann/json.git
+    GIT_TAG bc889afb4c5bf1c0d8ee29ef35eaaf4c8bef8a5d # 3.11.2
+    SYSTEM
+    FIND_PACKAGE_ARGS)
+  FetchContent_MakeAvailable(nlohmann_json)
+endmacro()

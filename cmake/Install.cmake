@@ -1,4 +1,4 @@
-# What `cmake --install` lays down: library, headers, CMake package, pkg-config file.
+# What `cmake --install` lays down: library, tool, headers, CMake package, pkg-config file.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rkvs)
@@ -6,6 +6,9 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rkvs)
 install(TARGETS rkvs EXPORT rkvsTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(RKVS_BUILD_CLI)
+  install(TARGETS rkvs_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
 install(EXPORT rkvsTargets NAMESPACE rkvs:: DESTINATION ${package_dir})
 
 configure_package_config_file(cmake/rkvsConfig.cmake.in ${PROJECT_BINARY_DIR}/rkvsConfig.cmake

@@ -13,7 +13,8 @@ packages="
 # Libraries. libboost-dev would be Boost 1.74, which is too old.
 packages="$packages
   libabsl-dev libboost1.81-dev libflatbuffers-dev flatbuffers-compiler libxxhash-dev
-  libgtest-dev libgmock-dev libbenchmark-dev"
+  libgtest-dev libgmock-dev libbenchmark-dev
+  libcli11-dev nlohmann-json3-dev"
 
 # A word list for tests and benchmarks with natural keys; virtual environments for the bindings.
 packages="$packages wamerican python3-venv"

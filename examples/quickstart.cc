@@ -1,4 +1,4 @@
-// A first use of rkvs, in eight steps, on the system's word list: every word is a key, its length
+// A first use of rkvs, in nine steps, on the system's word list: every word is a key, its length
 // and line number are the value. Prints what it does and checks what comes back.
 //
 //   quickstart [WORD_LIST]      default: /usr/share/dict/words
@@ -17,10 +17,12 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace {
 
+using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using rkvs::BatchMode;
 
@@ -92,6 +94,28 @@ class ScratchDirectory {
  private:
   std::filesystem::path path_;
 };
+
+// Waits for the first save of the only task.
+rkvs::AutosaveStatus await_autosave(const rkvs::StorageManager& manager) {
+  const auto give_up = Clock::now() + 30s;
+  for (;;) {
+    const rkvs::AutosaveStatus task = check(manager.list_autosave_tasks()).at(0);
+    check(task.failures == 0, "autosave does not fail: " + task.last_error.to_string());
+    if (task.saves > 0) return task;
+    check(Clock::now() < give_up, "autosave comes to save within half a minute");
+    std::this_thread::sleep_for(20ms);
+  }
+}
+
+// Timestamps in names sort by time.
+std::string newest_file(const std::filesystem::path& directory, std::string_view prefix) {
+  std::string newest;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix)) newest = std::max(newest, name);
+  }
+  return newest;
+}
 
 void run(const std::string& word_list) {
   const ScratchDirectory directory;
@@ -188,15 +212,31 @@ void run(const std::string& word_list) {
   check(check(second.get_namespace("words")).get_config() == ns.get_config(), "limits as well");
   std::cout << "   the loaded stores equal the first, key by key\n";
 
-  step(8, "Figures, and clean up");
+  step(8, "Autosave: every 200 ms, and once more at the end");
+  check(manager.add_namespace_autosave_task(
+      "words", {.interval = 200ms, .file = "{ns}-{ts}.rkvs", .final_save = true}));
+  const rkvs::AutosaveStatus saved = await_autosave(manager);
+  std::cout << "   saved to " << saved.last_file << " in " << saved.last_duration.count()
+            << " ms\n";
+  check(second.load_namespace_as(saved.last_file, "autosaved"));
+  check(content(check(second.get_namespace("autosaved"))) == original, "the same after autosave");
+  check(ns.update(words[0], "written last").status());
+  check(manager.close());  // no need to wait for the next 200 ms
+  check(ns.get(words[0]).code() == rkvs::StatusCode::kClosed, "handles know");
+  check(second.load_namespace_as(newest_file(directory.path(), "words-"), "closed"));
+  check(check(check(second.get_namespace("closed")).get(words[0])) == "written last",
+        "the last change is in the last save");
+  std::cout << "   the loaded stores equal the first again, its last change included\n";
+
+  step(9, "Figures, and clean up");
   for (const rkvs::NamespaceStats& stats : check(second.all_namespace_stats())) {
     std::cout << "   " << stats.name << ": " << stats.key_count << " keys, " << stats.total_size
               << " bytes of values, " << stats.memory_bytes << " bytes of memory, "
               << stats.shard_count << " shards\n";
   }
+  const rkvs::Namespace copy = check(second.get_namespace("copy"));
   check(second.delete_namespace("copy"));
-  check(manager.delete_namespace("words"));
-  check(ns.get(words[0]).code() == rkvs::StatusCode::kNamespaceDeleted, "handles know");
+  check(copy.get(words[0]).code() == rkvs::StatusCode::kNamespaceDeleted, "handles know");
   std::cout << "   done\n";
 }
 

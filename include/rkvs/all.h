@@ -2,6 +2,7 @@
 //
 //   StorageManager  the store: namespaces, snapshots            <rkvs/manager.h>
 //   Namespace       a map from keys to values                   <rkvs/namespace.h>
+//   AutosaveConfig  what saves by itself, and when             <rkvs/autosave.h>
 //   Value           the bytes of one value, shared, immutable   <rkvs/value.h>
 //   BatchResult     what came of a batch, item by item          <rkvs/batch.h>
 //   Status, Result  how every operation says what came of it    <rkvs/status.h>
@@ -9,6 +10,7 @@
 #define RKVS_ALL_H_
 
 #include <rkvs/atomic_batch.h>
+#include <rkvs/autosave.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>

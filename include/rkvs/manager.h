@@ -2,6 +2,7 @@
 #ifndef RKVS_MANAGER_H_
 #define RKVS_MANAGER_H_
 
+#include <rkvs/autosave.h>
 #include <rkvs/namespace.h>
 #include <rkvs/operation.h>
 #include <rkvs/options.h>
@@ -33,8 +34,8 @@ class ManagerImpl;
 //
 // Every function may be called by any number of threads at the same time, the destructor and moves
 // aside. Before initialize() has succeeded, every function but those that say so is
-// NotInitialized. Destroying the manager closes its namespaces: handles that are left answer
-// Closed. Values stay valid.
+// NotInitialized. Destroying the manager closes it, see close(); it must not be destroyed by its
+// own log hook. Values stay valid.
 //
 // File names are single path components inside the manager's directory: no '/', no leading dot,
 // at most 200 bytes; others are InvalidName. Namespace names are 1 to 128 bytes of UTF-8 without
@@ -66,6 +67,12 @@ class StorageManager {
   bool is_initialized() const noexcept;
   // Works before initialize().
   bool has_persistence() const noexcept;
+  // Ends autosave, with a last save for each task that asks for it, and closes the namespaces:
+  // their handles, and every other function here, answer Closed. Waits for a save that is on.
+  // Returns the first error of the last saves, and the same when it is called again. What others
+  // write while it runs may be in those saves or not. WouldDeadlock when called by the log hook on
+  // the autosave thread; then nothing is changed. Works before initialize().
+  Status close();
 
   // --- Namespaces ------------------------------------------------------------------------------
 
@@ -130,6 +137,36 @@ class StorageManager {
                                         std::string_view from,
                                         const OperationOptions& options = {});
 
+  // --- Autosave --------------------------------------------------------------------------------
+  // Tasks that save by themselves: the manager's saves all namespaces, the others one each. They
+  // come from the options, from add_namespace_autosave_task(), and, stopped, from files that were
+  // loaded: a file alone starts nothing. They run from initialize() on, one save at a time, on one
+  // thread that there is while a task runs; the first save comes one interval after the start.
+  // Failures go to the log hook and into the task's status, and the next tick tries again. A task
+  // that is in the options begins anew with each namespace of its name.
+  //
+  // Deleting a namespace ends its task, once a save of it that is on has ended; so does stopping.
+  // Both are fine on other threads at any time. From the log hook on the autosave thread stopping
+  // is WouldDeadlock, and deleting does not wait.
+
+  // Starts to save the namespace and keeps the configuration, which also goes into its files.
+  // Replaces one that is not running. AutosaveExists, NamespaceNotFound, NoPersistence; for the
+  // configuration InvalidName and InvalidArgument, the latter too when a running task writes the
+  // same files.
+  Status add_namespace_autosave_task(std::string_view name, const AutosaveConfig& config);
+  // Starts what was stopped or came from a file. AutosaveNotConfigured, AutosaveExists,
+  // NamespaceNotFound, InvalidArgument as above.
+  Status start_namespace_autosave_task(std::string_view name);
+  // Starts every task that is stopped and has something to save, the manager's too. Returns how
+  // many; when one cannot start the others do, and the error is returned instead.
+  Result<std::size_t> start_missing_autosave_tasks();
+  // The manager's first, the others by name. Tasks of the options that wait for their namespace
+  // are among them, as stopped.
+  Result<std::vector<AutosaveStatus>> list_autosave_tasks() const;
+  // The configuration stays. No final save. AutosaveNotRunning, WouldDeadlock.
+  Status stop_namespace_autosave(std::string_view name);
+  Status stop_manager_autosave();
+
  private:
   std::unique_ptr<internal::ManagerImpl> impl_;
 };
@@ -145,6 +182,15 @@ class StorageManagerBuilder {
   }
   StorageManagerBuilder& with_persistence(std::filesystem::path directory) {
     options_.directory = std::move(directory);
+    return *this;
+  }
+  StorageManagerBuilder& with_manager_autosave(AutosaveConfig config) {
+    options_.manager_autosave = std::move(config);
+    return *this;
+  }
+  // For one namespace; may be called for several.
+  StorageManagerBuilder& with_namespace_autosave(std::string name, AutosaveConfig config) {
+    options_.namespace_autosave.insert_or_assign(std::move(name), std::move(config));
     return *this;
   }
   StorageManagerBuilder& with_log_hook(LogHook log) {

@@ -2,12 +2,16 @@
 #ifndef RKVS_OPTIONS_H_
 #define RKVS_OPTIONS_H_
 
+#include <rkvs/autosave.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace rkvs {
@@ -69,6 +73,10 @@ struct StorageOptions {
   // The most bytes of keys and values that one load may bring; beyond it ends as MemoryLimit. 0 =
   // no limit but the size of the file.
   uint64_t max_load_bytes = 0;
+  // Saves all namespaces by itself, from initialize() on.
+  std::optional<AutosaveConfig> manager_autosave{};
+  // By the name of a namespace: saves it by itself from when it is there, be it loaded or created.
+  std::map<std::string, AutosaveConfig> namespace_autosave{};
   LogHook log{};
   // Measures how long operations and waits for locks take, and counts hits and misses by shard.
   // Costs two readings of the clock an operation; without it, metrics_text() has the other figures.

@@ -40,6 +40,7 @@ Result<LoadReport> StorageManager::load_report() const {
 }
 bool StorageManager::is_initialized() const noexcept { return impl_ && impl_->is_initialized(); }
 bool StorageManager::has_persistence() const noexcept { return impl_ && impl_->has_persistence(); }
+Status StorageManager::close() { return impl_ ? impl_->close() : Status(); }
 
 Result<Namespace> StorageManager::create_namespace(std::string_view name,
                                                    const NamespaceConfig& config) {
@@ -171,6 +172,35 @@ Result<std::string> StorageManager::load_namespace_as(std::string_view file,
                                                       const OperationOptions& options) {
   if (!impl_) return closed();
   return impl_->load(file, new_name, from, options);
+}
+
+// --- Autosave ------------------------------------------------------------------------------------
+
+Status StorageManager::add_namespace_autosave_task(std::string_view name,
+                                                   const AutosaveConfig& config) {
+  return impl_ ? impl_->add_namespace_autosave(name, config) : closed();
+}
+
+Status StorageManager::start_namespace_autosave_task(std::string_view name) {
+  return impl_ ? impl_->start_namespace_autosave(name) : closed();
+}
+
+Result<std::size_t> StorageManager::start_missing_autosave_tasks() {
+  if (!impl_) return closed();
+  return impl_->start_missing_autosave();
+}
+
+Result<std::vector<AutosaveStatus>> StorageManager::list_autosave_tasks() const {
+  if (!impl_) return closed();
+  return impl_->list_autosave();
+}
+
+Status StorageManager::stop_namespace_autosave(std::string_view name) {
+  return impl_ ? impl_->stop_namespace_autosave(name) : closed();
+}
+
+Status StorageManager::stop_manager_autosave() {
+  return impl_ ? impl_->stop_manager_autosave() : closed();
 }
 
 }  // namespace rkvs

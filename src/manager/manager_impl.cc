@@ -8,7 +8,13 @@
 
 namespace rkvs::internal {
 
-ManagerImpl::~ManagerImpl() {
+Status ManagerImpl::close() {
+  if (autosave_.on_own_thread()) {
+    return make_error(StatusCode::kWouldDeadlock,
+                      "close() called on the autosave thread, which it would have to wait for");
+  }
+  closed_.store(true, std::memory_order_release);
+  Status status = autosave_.close();
   ticker_->stop();
   NamespaceMap namespaces;
   {
@@ -16,11 +22,16 @@ ManagerImpl::~ManagerImpl() {
     namespaces.swap(namespaces_);
   }
   for (auto& [name, impl] : namespaces) impl->close(StatusCode::kClosed);
+  // Other processes may save from here on.
+  const MutexLock lock(directory_mutex_);
+  directory_lock_.reset();
+  return status;
 }
 
 Status ManagerImpl::check_initialized() const {
   if (is_initialized()) [[likely]]
     return Status();
+  if (is_closed()) return make_error(StatusCode::kClosed, "the StorageManager is closed");
   return make_error(StatusCode::kNotInitialized, "call StorageManager::initialize() first");
 }
 
@@ -30,15 +41,18 @@ Status ManagerImpl::initialize(std::optional<std::string_view> file,
     return make_error(StatusCode::kWouldDeadlock, "initialize() called by its own progress hook");
   }
   OperationMonitor monitor(options);
+  LoadedSnapshot loaded;
   {
     const MutexLock once(initialize_mutex_);
+    if (is_closed()) return check_initialized();
     if (is_initialized()) return Status();
     initializing_thread_.store(std::this_thread::get_id());
-    Status status = initialize_once(file, monitor);
+    Status status = initialize_once(file, monitor, loaded);
     initializing_thread_.store(std::thread::id());
     if (!status.ok()) return status;
   }
   log_load_report();
+  begin_all_autosave(loaded);
   return Status();
 }
 
@@ -53,9 +67,9 @@ void ManagerImpl::log_load_report() const noexcept try {
   // The report itself is there, for whoever asks later.
 }
 
-Status ManagerImpl::initialize_once(std::optional<std::string_view> file,
-                                    OperationMonitor& monitor) try {
-  LoadedSnapshot loaded;
+Status ManagerImpl::initialize_once(std::optional<std::string_view> file, OperationMonitor& monitor,
+                                    LoadedSnapshot& loaded) try {
+  if (Status status = validate_autosave_options(); !status.ok()) return status;
   LoadReport report;
   if (file.has_value()) {
     auto read = read_newest(*file, report, monitor);
@@ -79,6 +93,7 @@ Status ManagerImpl::initialize_once(std::optional<std::string_view> file,
   report.namespaces = namespaces.size();
   {
     const WriterLock lock(mutex_);
+    if (is_closed()) return check_initialized();
     namespaces_.swap(namespaces);
     config_ = config;
     load_report_ = std::move(report);
@@ -125,17 +140,21 @@ Result<NamespacePtr> ManagerImpl::create(std::string_view name, const NamespaceC
   return created;
 }
 
-Status ManagerImpl::add(NamespacePtr added) {
+Status ManagerImpl::add(const NamespacePtr& added) {
   try {
     std::string name = added->name();
     const WriterLock lock(mutex_);
+    if (is_closed()) return check_initialized();
     if (Status status = check_room(name); !status.ok()) return status;
     if (Status status = adopt(*added); !status.ok()) return status;
-    namespaces_.emplace(std::move(name), std::move(added));
-    return Status();
+    namespaces_.emplace(std::move(name), added);
+    ++revision_;
+    ++retired_changes_;
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
+  begin_autosave(added);
+  return Status();
 }
 
 Status ManagerImpl::adopt(NamespaceImpl& impl) {
@@ -226,8 +245,11 @@ Status ManagerImpl::remove(std::string_view name) {
     }
     removed = std::move(it->second);
     namespaces_.erase(it);
+    ++revision_;
+    retired_changes_ += removed->changes() + 1;
   }
   removed->close(StatusCode::kNamespaceDeleted);
+  end_autosave(removed);
   return Status();
 }
 
@@ -235,14 +257,20 @@ Result<std::vector<NamespacePtr>> ManagerImpl::all() const {
   if (Status status = check_initialized(); !status.ok()) return status;
   std::vector<NamespacePtr> all;
   try {
-    const ReaderLock lock(mutex_);
-    all.reserve(namespaces_.size());
-    for (const auto& [name, impl] : namespaces_) all.push_back(impl);
+    all = present_namespaces();
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
   std::sort(all.begin(), all.end(),
             [](const NamespacePtr& a, const NamespacePtr& b) { return a->name() < b->name(); });
+  return all;
+}
+
+std::vector<NamespacePtr> ManagerImpl::present_namespaces() const {
+  std::vector<NamespacePtr> all;
+  const ReaderLock lock(mutex_);
+  all.reserve(namespaces_.size());
+  for (const auto& [name, impl] : namespaces_) all.push_back(impl);
   return all;
 }
 
@@ -253,7 +281,8 @@ Result<size_t> ManagerImpl::count() const {
 }
 
 StorageConfig ManagerImpl::get_config() const {
-  if (!is_initialized()) return options_.config;
+  // After the end too: the last saves ask for it.
+  if (!initialized_.load(std::memory_order_acquire)) return options_.config;
   const ReaderLock lock(mutex_);
   return config_;
 }
@@ -270,6 +299,7 @@ Status ManagerImpl::update_config(const StorageConfig& config) {
   config_ = config;
   config_.max_namespaces = limit;
   config_.max_bytes = config.max_bytes.value_or(0);
+  ++revision_;
   return Status();
 }
 

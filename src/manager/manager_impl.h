@@ -27,7 +27,9 @@
 #include "manager/directory_lock.h"
 #include "manager/metrics_text.h"
 #include "manager/snapshot_loader.h"
+#include "runtime/autosave.h"
 #include "runtime/ticker.h"
+#include "snapshot/format.h"
 #include "store/namespace_impl.h"
 
 namespace rkvs::internal {
@@ -46,18 +48,27 @@ using NamespaceMap = std::unordered_map<std::string, NamespacePtr, NameHash, std
 
 class ManagerImpl {
  public:
-  // `fs` is where the directory is; it must outlive the manager.
+  // `fs` is where the directory is, `clock` what autosave goes by and `time` what expiries go by;
+  // all must outlive the manager.
   explicit ManagerImpl(StorageOptions options, FileSystem& fs = FileSystem::posix(),
+                       AutosaveClock& clock = AutosaveClock::real(),
                        const TimeSource& time = TimeSource::real())
-      : options_(std::move(options)), fs_(fs), time_(time) {}
-  // Closes every namespace.
-  ~ManagerImpl();
+      : options_(std::move(options)),
+        fs_(fs),
+        time_(time),
+        autosave_([this](LogLevel level, std::string_view text) { log(level, text); }, clock) {}
+  ~ManagerImpl() { (void)close(); }
 
-  bool is_initialized() const { return initialized_.load(std::memory_order_acquire); }
+  bool is_initialized() const {
+    return initialized_.load(std::memory_order_acquire) && !is_closed();
+  }
+  bool is_closed() const { return closed_.load(std::memory_order_acquire); }
   bool has_persistence() const { return !options_.directory.empty(); }
   // `file`: empty for none.
   Status initialize(std::optional<std::string_view> file, const OperationOptions& options = {});
   Result<LoadReport> load_report() const;
+  // The first error of the last saves. WouldDeadlock.
+  Status close();
 
   Result<NamespacePtr> create(std::string_view name, const NamespaceConfig& config);
   Result<NamespacePtr> find(std::string_view name) const;
@@ -75,13 +86,14 @@ class ManagerImpl {
   StorageConfig get_config() const;
   Status update_config(const StorageConfig& config);
 
-  // Ok, or NotInitialized.
+  // Ok, NotInitialized or Closed.
   Status check_initialized() const;
 
   // --- manager_persistence.cc -------------------------------------------------------------------
   // Leaves out what was deleted meanwhile; NamespaceNotFound if fewer than `at_least` are left.
   Status save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
-              const OperationOptions& options = {}, size_t at_least = 0);
+              const OperationOptions& options = {}, size_t at_least = 0,
+              uint32_t generations = kDefaultGenerations);
   Status save_namespace(std::string_view name, std::string_view file,
                         const OperationOptions& options = {});
   // Reads `file` and adds the namespace `from`, or the only one of the file, as `new_name`, or
@@ -90,9 +102,19 @@ class ManagerImpl {
                            std::optional<std::string_view> from,
                            const OperationOptions& options = {});
 
+  // --- manager_autosave.cc ----------------------------------------------------------------------
+  Status add_namespace_autosave(std::string_view name, const AutosaveConfig& config);
+  Status start_namespace_autosave(std::string_view name);
+  Result<size_t> start_missing_autosave();
+  Result<std::vector<AutosaveStatus>> list_autosave() const;
+  Status stop_namespace_autosave(std::string_view name);
+  Status stop_manager_autosave();
+  // What goes into the namespace's file.
+  std::optional<SnapshotAutosave> recorded_autosave(std::string_view name) const;
+
  private:
-  // Adds a namespace that is complete. NamespaceExists, TooManyNamespaces, NoMemory.
-  Status add(NamespacePtr added);
+  // Adds a namespace that is complete. NamespaceExists, TooManyNamespaces, NoMemory, Closed.
+  Status add(const NamespacePtr& added);
   Status check_room(std::string_view name) const RKVS_REQUIRES_SHARED(mutex_);
   // Makes a namespace that nobody has yet one of this manager's. MemoryLimit.
   Status adopt(NamespaceImpl& impl);
@@ -110,9 +132,37 @@ class ManagerImpl {
   // which were not. Empty if there is no such file.
   Result<LoadedSnapshot> read_newest(std::string_view file, LoadReport& report,
                                      OperationMonitor& monitor);
-  Status initialize_once(std::optional<std::string_view> file, OperationMonitor& monitor)
-      RKVS_REQUIRES(initialize_mutex_);
+  // `loaded` becomes what the file held.
+  Status initialize_once(std::optional<std::string_view> file, OperationMonitor& monitor,
+                         LoadedSnapshot& loaded) RKVS_REQUIRES(initialize_mutex_);
   void log_load_report() const noexcept;
+
+  // All of them, in no order, closed or not. Throws std::bad_alloc.
+  std::vector<NamespacePtr> present_namespaces() const;
+
+  // --- manager_autosave.cc ----------------------------------------------------------------------
+  Autosave::Job manager_job();
+  Autosave::Job namespace_job(const NamespacePtr& impl);
+  Status autosave(const std::vector<NamespacePtr>& namespaces, const AutosavePattern& pattern,
+                  const std::string& file, size_t at_least);
+  void remove_old_files(const AutosavePattern& pattern, const std::string& latest);
+  AutosaveChanges changes_of_all() const;
+
+  // InvalidArgument, InvalidName, NoPersistence.
+  Status validate_autosave_options() const;
+  // Starts what the options ask for, and keeps what the file says. What cannot start is told to the
+  // log. Not while a lock is held, and so are the next ones.
+  void begin_all_autosave(const LoadedSnapshot& loaded) noexcept;
+  // The same for one namespace that has come, or has gone.
+  void begin_autosave(const NamespacePtr& impl) noexcept;
+  void adopt_autosave(const NamespacePtr& impl, const SnapshotAutosave& saved) noexcept;
+  void end_autosave(const NamespacePtr& removed) noexcept;
+  // Keeps what the options say about this name, if there is nothing else.
+  void keep_configured(const std::string& name) noexcept;
+  void tell_not_started(std::string_view name, const Status& status) noexcept;
+  Status add_autosave(const NamespacePtr& impl, const AutosaveConfig& config);
+  // Whoever has started a task of this namespace asks whether it is still there.
+  void forget_if_gone(const NamespacePtr& impl);
 
   // Tells the log hook, if there is one. Not while a lock is held.
   template <typename... Parts>
@@ -137,6 +187,7 @@ class ManagerImpl {
   static constexpr std::chrono::milliseconds kReclaimInterval{100};
   const std::shared_ptr<Ticker> ticker_ =
       std::make_shared<Ticker>(kReclaimInterval, [this] { reclaim_expired(); });
+  std::atomic<bool> closed_{false};
 
   // One initialize() at a time; before mutex_.
   Mutex initialize_mutex_;
@@ -149,11 +200,18 @@ class ManagerImpl {
   NamespaceMap namespaces_ RKVS_GUARDED_BY(mutex_);
   StorageConfig config_ RKVS_GUARDED_BY(mutex_);
   LoadReport load_report_ RKVS_GUARDED_BY(mutex_);
+  // What autosave of the manager goes by: another number for other namespaces or configurations,
+  // and the changes of namespaces that are gone, coming and going counted as one each.
+  uint64_t revision_ RKVS_GUARDED_BY(mutex_) = 0;
+  uint64_t retired_changes_ RKVS_GUARDED_BY(mutex_) = 0;
 
   // Opened when first needed.
   Mutex directory_mutex_;
   std::optional<Directory> directory_ RKVS_GUARDED_BY(directory_mutex_);
   std::optional<DirectoryLock> directory_lock_ RKVS_GUARDED_BY(directory_mutex_);
+
+  // Last, so that its thread ends before what it uses.
+  Autosave autosave_;
 };
 
 }  // namespace rkvs::internal

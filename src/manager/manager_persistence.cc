@@ -36,9 +36,10 @@ SnapshotNamespace describe(const NamespaceImage& image) {
 // Writes what the cut holds, and tells how far it is.
 class Saver {
  public:
-  Saver(SnapshotWriter& writer, OperationMonitor& monitor, Cut& cut)
+  Saver(SnapshotWriter& writer, OperationMonitor& monitor, const ManagerImpl& manager, Cut& cut)
       : writer_(writer),
         monitor_(monitor),
+        manager_(manager),
         steady_ms_(cut.steady_ms()),
         steady_to_unix_(cut.unix_ms() - cut.steady_ms()) {
     for (const NamespaceImage& image : cut.namespaces()) {
@@ -48,7 +49,9 @@ class Saver {
   }
 
   Status write(NamespaceImage& image) {
-    if (Status status = writer_.begin_namespace(describe(image)); !status.ok()) return status;
+    SnapshotNamespace info = describe(image);
+    info.autosave = manager_.recorded_autosave(image.name);
+    if (Status status = writer_.begin_namespace(info); !status.ok()) return status;
     for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
       const auto entries = image.entries(shard);
       if (!entries.ok()) return entries.status();
@@ -97,6 +100,7 @@ class Saver {
 
   SnapshotWriter& writer_;
   OperationMonitor& monitor_;
+  const ManagerImpl& manager_;
   const int64_t steady_ms_;
   const int64_t steady_to_unix_;
   Progress progress_;
@@ -121,7 +125,7 @@ Result<const Directory*> ManagerImpl::directory() try {
 }
 
 Result<const Directory*> ManagerImpl::directory_to_save() {
-  const auto directory = this->directory();
+  auto directory = this->directory();
   if (!directory.ok()) return directory;
   {
     const MutexLock lock(directory_mutex_);
@@ -139,10 +143,11 @@ Result<const Directory*> ManagerImpl::directory_to_save() {
 }
 
 Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
-                         const OperationOptions& options, size_t at_least) try {
+                         const OperationOptions& options, size_t at_least,
+                         uint32_t generations) try {
   const auto directory = directory_to_save();
   if (!directory.ok()) return directory.status();
-  auto target = AtomicFile::create(**directory, file);
+  auto target = AtomicFile::create(**directory, file, generations);
   if (!target.ok()) return target.status();
   auto cut = [&] {
     const HistogramTimer timer(&save_metrics_.cut);
@@ -165,7 +170,7 @@ Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::strin
   SnapshotWriter writer(**target);
   if (Status status = writer.begin(header); !status.ok()) return status;
   OperationMonitor monitor(options);
-  Saver saver(writer, monitor, **cut);
+  Saver saver(writer, monitor, *this, **cut);
   {
     const HistogramTimer timer(&save_metrics_.write);
     for (NamespaceImage& image : images) {
@@ -248,10 +253,11 @@ Result<std::string> ManagerImpl::load(std::string_view file,
     return make_error(StatusCode::kNamespaceNotFound, "\"", file, "\" holds no namespace \"",
                       from.value_or("").substr(0, kMaxNamespaceNameSize), "\"");
   }
-  NamespacePtr& impl = loaded->namespaces.front().impl;
+  const auto& [impl, autosave] = loaded->namespaces.front();
   try {
     std::string name = impl->name();
-    if (Status status = add(std::move(impl)); !status.ok()) return status;
+    if (Status status = add(impl); !status.ok()) return status;
+    if (autosave.has_value()) adopt_autosave(impl, *autosave);
     return name;
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;

@@ -1,27 +1,35 @@
 // Every public header, each twice, in one order; include_b.cc has them in the other. The two are
 // linked into one program: what a header defines must be one thing in both.
 #include <rkvs/all.h>
+#include <rkvs/atomic_batch.h>
+#include <rkvs/autosave.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
 #include <rkvs/operation.h>
 #include <rkvs/options.h>
+#include <rkvs/scan.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>
 #include <rkvs/value.h>
 #include <rkvs/version.h>
+#include <rkvs/write_options.h>
 // Again.
 #include <gtest/gtest.h>
 #include <rkvs/all.h>
+#include <rkvs/atomic_batch.h>
+#include <rkvs/autosave.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
 #include <rkvs/operation.h>
 #include <rkvs/options.h>
+#include <rkvs/scan.h>
 #include <rkvs/stats.h>
 #include <rkvs/status.h>
 #include <rkvs/value.h>
 #include <rkvs/version.h>
+#include <rkvs/write_options.h>
 
 #include <string>
 #include <type_traits>

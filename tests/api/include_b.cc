@@ -2,14 +2,18 @@
 #include "tests/api/include_b.h"
 
 #include <rkvs/all.h>
+#include <rkvs/autosave.h>
+#include <rkvs/atomic_batch.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
-#include <rkvs/options.h>
 #include <rkvs/operation.h>
+#include <rkvs/options.h>
 #include <rkvs/stats.h>
+#include <rkvs/scan.h>
 #include <rkvs/status.h>
 #include <rkvs/value.h>
+#include <rkvs/write_options.h>
 #include <rkvs/version.h>
 
 namespace include_b {

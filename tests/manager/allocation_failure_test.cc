@@ -50,6 +50,7 @@ struct Arguments {
   std::vector<std::string_view> key_views;
   std::vector<std::string_view> there_views;
   std::vector<KeyValue> items;
+  AutosaveConfig autosave = {.interval = 10min, .file = "{ns}, saved now and then"};
 
   Arguments() {
     for (int i = 0; i < 2 * kKeys; i += 5) keys.push_back(key(i));
@@ -106,12 +107,15 @@ struct View {
   Contents contents;
   NamespaceConfig config;
   StorageConfig manager_config;
+  std::vector<std::pair<std::string, AutosaveConfig>> tasks;
 
   explicit View(const Store& store)
       : names(*store.manager.list_namespaces()),
         config(store.users.get_config()),
         manager_config(store.manager.get_config()) {
     if (store.users.metadata().ok()) contents = contents_of(store.users);
+    const auto list = store.manager.list_autosave_tasks();
+    for (const AutosaveStatus& task : *list) tasks.emplace_back(task.namespace_name, task.config);
   }
   friend bool operator==(const View&, const View&) = default;
 };
@@ -230,6 +234,12 @@ TEST_P(AllocationFailure, OfTheArenaIsNoMemoryOrHarmless) {
   }
 }
 
+// Ok as well when the task is running already.
+StatusCode add_autosave(Store& s) {
+  const Status status = s.manager.add_namespace_autosave_task(args().users, args().autosave);
+  return status.code() == StatusCode::kAutosaveExists ? StatusCode::kOk : status.code();
+}
+
 const Operation kOperations[] = {
     // The manager.
     {"CreateNamespace", [](Store& s) { return s.manager.create_namespace(args().fresh).code(); }},
@@ -271,6 +281,34 @@ const Operation kOperations[] = {
     {"LoadNamespaceThatIsNotThere",
      [](Store& s) { return s.manager.load_namespace(args().absent).code(); },
      StatusCode::kSnapshotNotFound},
+
+    // Autosave.
+    {"AddAutosave", [](Store& s) { return add_autosave(s); }},
+    {"ListAutosave",
+     [](Store& s) {
+       if (const StatusCode code = add_autosave(s); code != StatusCode::kOk) return code;
+       return s.manager.list_autosave_tasks().code();
+     },
+     StatusCode::kOk, true},
+    {"StopAndStartAutosave",
+     [](Store& s) {
+       if (const StatusCode code = add_autosave(s); code != StatusCode::kOk) return code;
+       if (const Status stopped = s.manager.stop_namespace_autosave(args().users);
+           !stopped.ok() && stopped.code() != StatusCode::kAutosaveNotRunning) {
+         return stopped.code();
+       }
+       const auto started = s.manager.start_missing_autosave_tasks();
+       EXPECT_EQ(started.ok() ? *started : 1U, 1U);
+       return started.code();
+     },
+     StatusCode::kOk, true},
+    {"DeleteNamespaceWithAutosave",
+     [](Store& s) {
+       if (s.users.metadata().code() == StatusCode::kNamespaceDeleted) return StatusCode::kOk;
+       if (const StatusCode code = add_autosave(s); code != StatusCode::kOk) return code;
+       return s.manager.delete_namespace(args().users).code();
+     },
+     StatusCode::kOk, true},
 
     // One key.
     {"Get", [](Store& s) { return s.users.get(args().present).code(); }},

@@ -176,7 +176,8 @@ TEST(ManagerStats, CountWaitsAndTimeouts) {
 
 class ManagerTtlTest : public ::testing::Test {
  protected:
-  ManagerTtlTest() : manager_(options(), internal::FileSystem::posix(), time_) {
+  ManagerTtlTest()
+      : manager_(options(), internal::FileSystem::posix(), internal::AutosaveClock::real(), time_) {
     EXPECT_OK(manager_.initialize(std::nullopt));
     auto created = manager_.create("n", {});
     EXPECT_OK(created);
