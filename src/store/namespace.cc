@@ -28,22 +28,31 @@ namespace {
 
 Status no_memory() { return Status(StatusCode::kNoMemory); }
 
-// Calls `visit(entry)` with the key's entry, or nullptr, and its shard locked; returns what it
-// returns, or the status of a lock that could not be had.
-template <typename Visit>
-auto read(NamespaceImpl& self, std::string_view key, Visit visit)
+// read() with or without measuring. Apart, so that without it nothing but one look at a pointer is
+// left of it.
+template <bool kMeasured, typename Visit>
+auto read_key(NamespaceImpl& self, std::string_view key, Visit visit)
     -> decltype(visit(static_cast<Entry*>(nullptr))) {
-  const HistogramTimer timer(self.histogram(OperationKind::kRead));
+  const HistogramTimer timer(kMeasured ? self.histogram(OperationKind::kRead) : nullptr);
   const HashedKey hashed = self.shards().hashed(key);
-  Deadline deadline = self.deadline();
+  Deadline deadline = kMeasured ? self.deadline() : self.unmeasured_deadline();
   OperationTime time(self.time());
   const OwnerLock<Access::kRead> lock(self.shards(), hashed, deadline);
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held_shared();
   Entry* entry = shard.find_live(hashed, time);
-  self.count_read(shard, entry != nullptr);
+  self.count_read<kMeasured>(shard, entry != nullptr);
   return visit(entry);
+}
+
+// Calls `visit(entry)` with the key's entry, or nullptr, and its shard locked; returns what it
+// returns, or the status of a lock that could not be had.
+template <typename Visit>
+auto read(NamespaceImpl& self, std::string_view key, Visit visit)
+    -> decltype(visit(static_cast<Entry*>(nullptr))) {
+  return self.metrics() == nullptr ? read_key<false>(self, key, visit)
+                                   : read_key<true>(self, key, visit);
 }
 
 // Removes the key, if it has this version where one is given.

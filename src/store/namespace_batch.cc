@@ -61,8 +61,14 @@ enum class Read { kValues, kExistence };
 
 // Of the items of a slice that were looked for.
 void count_reads(NamespaceImpl& self, const BatchPlan& plan, BatchCall& batch, size_t begin) {
+  const bool by_shard = self.metrics() != nullptr;
   for (size_t i = 0; i < plan.size(); ++i) {
-    self.count_read(plan.shard(i), batch.item(begin + i).code == StatusCode::kOk);
+    const bool found = batch.item(begin + i).code == StatusCode::kOk;
+    if (by_shard) {
+      self.count_read<true>(plan.shard(i), found);
+    } else {
+      self.count_read<false>(plan.shard(i), found);
+    }
   }
 }
 

@@ -67,6 +67,11 @@ class NamespaceImpl {
                     metrics_ == nullptr ? nullptr : &metrics_->lock_wait);
   }
 
+  // For those who know that nothing is measured.
+  Deadline unmeasured_deadline() const {
+    return Deadline(std::chrono::nanoseconds(lock_timeout_.load(std::memory_order_relaxed)));
+  }
+
   // Measures durations, and reads by shard, from now on. Before anybody else has the namespace.
   // Throws std::bad_alloc.
   void enable_metrics() { metrics_ = std::make_unique<NamespaceMetrics>(); }
@@ -75,10 +80,10 @@ class NamespaceImpl {
   Histogram* histogram(OperationKind kind) const {
     return metrics_ == nullptr ? nullptr : &metrics_->operations[static_cast<size_t>(kind)];
   }
+  template <bool kByShard>
   void count_read(Shard& shard, bool found) {
-    reads_.count(found ? 1 : 0, found ? 0 : 1);
-    if (metrics_ != nullptr) [[unlikely]]
-      shard.count_reads(found ? 1 : 0, found ? 0 : 1);
+    reads_.count(found);
+    if (kByShard) shard.count_reads(found ? 1 : 0, found ? 0 : 1);
   }
   // Notes that a limit refused a write of this key, if `code` says so.
   void count_refusal(StatusCode code, std::string_view key) const;

@@ -21,20 +21,15 @@ struct ReadCounts {
 // use.
 class ReadCounters {
  public:
-  void count(uint64_t hits, uint64_t misses) {
+  void count(bool hit) {
     const uint32_t slot = thread_slot();
-    Line& line = lines_[slot];
+    std::atomic<uint64_t>& counter = hit ? lines_[slot].hits : lines_[slot].misses;
     if (slot != kSharedThreadSlot) [[likely]] {
-      line.hits.store(line.hits.load(std::memory_order_relaxed) + hits, std::memory_order_relaxed);
-      line.misses.store(line.misses.load(std::memory_order_relaxed) + misses,
-                        std::memory_order_relaxed);
+      counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     } else {
-      line.hits.fetch_add(hits, std::memory_order_relaxed);
-      line.misses.fetch_add(misses, std::memory_order_relaxed);
+      counter.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  void hit() { count(1, 0); }
-  void miss() { count(0, 1); }
 
   ReadCounts sum() const {
     ReadCounts sum;
