@@ -51,7 +51,9 @@ class Text {
       count += histogram.count(i);
       const std::string bound =
           i + 1 == Histogram::kClasses ? "+Inf" : seconds(Histogram::bound(i));
-      sample(name + "_bucket", labels + comma + "le=\"" + bound + "\"", number(count));
+      std::string with_bound = labels;
+      with_bound.append(comma).append("le=\"").append(bound).append("\"");
+      sample(name + "_bucket", with_bound, number(count));
     }
     sample(name + "_sum", labels, seconds(histogram.sum()));
     sample(name + "_count", labels, number(count));

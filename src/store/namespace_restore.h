@@ -51,7 +51,7 @@ class Restorer {
 
   void drop_items();
   StatusCode insert_items(NamespaceImpl& into);
-  StatusCode insert_group(NamespaceImpl& into, uint32_t shard, std::span<const uint32_t> group);
+  StatusCode insert_group(NamespaceImpl& into, uint32_t index, std::span<const uint32_t> group);
 
   std::vector<Item> items_;
   std::vector<uint32_t> shards_;  // of each item

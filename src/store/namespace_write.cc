@@ -246,7 +246,6 @@ using internal::expiry_change;
 using internal::ExpiryChange;
 using internal::write;
 using internal::WriteOutcome;
-using internal::WriteRequest;
 using When = internal::WriteRequest::When;
 
 Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_view value) {
