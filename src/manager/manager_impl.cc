@@ -29,6 +29,10 @@ Status ManagerImpl::close() {
 }
 
 Status ManagerImpl::check_initialized() const {
+  if (is_called_back()) {
+    return make_error(StatusCode::kWouldDeadlock,
+                      "called by the function of a transform, which holds a lock");
+  }
   if (is_initialized()) [[likely]]
     return Status();
   if (is_closed()) return make_error(StatusCode::kClosed, "the StorageManager is closed");

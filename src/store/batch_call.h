@@ -136,8 +136,11 @@ class PlanCharge {
       : usage_(usage), plan_(plan), counts_(usage.counts_bytes()) {
     if (counts_) before_ = static_cast<int64_t>(plan.memory());
   }
-  ~PlanCharge() {
+  ~PlanCharge() { settle(); }
+  // Before the locks are released, where that is before the end of the scope. Once.
+  void settle() {
     if (!counts_) return;
+    counts_ = false;
     usage_.charge_bytes(static_cast<int64_t>(plan_.memory()) - before_ - reserved_);
   }
   PlanCharge(const PlanCharge&) = delete;
@@ -155,7 +158,7 @@ class PlanCharge {
  private:
   Usage& usage_;
   const BatchPlan& plan_;
-  const bool counts_;
+  bool counts_;
   int64_t before_ = 0;
   int64_t reserved_ = 0;
 };

@@ -109,6 +109,7 @@ class AtomicCall {
           if (call_.fails_by_items()) return true;
           no_memory = !make_room(charge) || !plan_.prepare_write();
           if (!no_memory && !missing_.empty()) {
+            charge.settle();
             lock.unlock();
             no_memory = !TableMemory::add_spares(missing_.data(), missing_.size());
             if (!no_memory) return false;

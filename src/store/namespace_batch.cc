@@ -205,6 +205,7 @@ class SetSlice {
           }
           no_memory = !make_room(charge) || !plan_.prepare_write() || !prepare_expiries();
           if (!no_memory && !missing_.empty()) {
+            charge.settle();
             lock.unlock();
             no_memory = !TableMemory::add_spares(missing_.data(), missing_.size());
             if (!no_memory) return false;

@@ -388,6 +388,8 @@ uint64_t NamespaceImpl::reclaim_expired(OperationTime& time) {
     while (shard.next_expiry() <= time.now()) {
       Reclaimed gone;
       const WriterLock lock(shard.mutex);
+      // What a save still needs of a closed namespace is on nobody's account any more.
+      if (shards_->routing().is_closed()) return reclaimed;
       const ByteCharge charge(usage_, shard);
       if (!shard.prepare_write(Reclaimed::kPerStep)) break;
       gone.step(usage_, shard, time, Reclaimed::kPerStep);

@@ -175,7 +175,8 @@ bool overwrite(NamespaceImpl& self, std::string_view key, std::string_view value
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
   // Where entries expire, this one may have; and a limit may have shrunk before the lock was had.
-  if (shard.next_expiry() != ExpiryQueue::kNever || self.check_value(value) != StatusCode::kOk) {
+  if (shard.next_expiry() != ExpiryQueue::kNever || self.check_key(key) != StatusCode::kOk ||
+      self.check_value(value) != StatusCode::kOk) {
     return false;
   }
   Entry** slot = shard.find_slot(hashed);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "manager/manager_impl.h"
+#include "store/namespace_image.h"
 #include "tests/manager/manager_test_util.h"
 #include "tests/support/manual_time.h"
 
@@ -245,6 +246,49 @@ TEST_F(ManagerTtlTest, ACloneHasTheSameDeadlines) {
   time_.advance(9s);
   EXPECT_OK(clone.get("k"));
   EXPECT_CODE(ns_.get("k"), kNotFound);
+}
+
+TEST_F(ManagerTtlTest, WhatIsReclaimedAfterTheEndIsNotCountedTwice) {
+  ASSERT_OK(manager_.update_config({.max_bytes = 1 << 20}));
+  const auto fits = [&](uint64_t bytes) {
+    auto probe = manager_.create("probe", {});
+    EXPECT_OK(probe);
+    const bool ok = NamespaceImpl::handle(*probe).put("k", std::string(bytes, 'v')).ok();
+    EXPECT_OK(manager_.remove("probe"));
+    return ok;
+  };
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_OK(ns_.put(std::to_string(i), std::string(5000, 'v'), {.expire_after = 10s}));
+  }
+  EXPECT_FALSE(fits(900000));
+  {
+    // A save keeps the content when the namespace is deleted.
+    auto cut = internal::Cut::take({*manager_.find("n")});
+    ASSERT_OK(cut);
+    ASSERT_OK(manager_.remove("n"));
+    EXPECT_TRUE(fits(900000));
+    time_.advance(10s);
+    EXPECT_CODE(ns_.metadata(), kNamespaceDeleted);
+  }
+  EXPECT_TRUE(fits(900000));
+  EXPECT_FALSE(fits(1 << 20)) << "the account has not fallen below what there is";
+}
+
+TEST(ManagerTransform, CallingTheManagerInsideWouldDeadlock) {
+  TempDir directory;
+  StorageManager manager = manager_in(directory);
+  ASSERT_OK(manager.initialize());
+  Namespace ns = *manager.create_namespace("n");
+  ASSERT_OK(ns.transform("k", [&](auto) {
+    EXPECT_CODE(manager.create_namespace("m"), kWouldDeadlock);
+    EXPECT_CODE(manager.delete_namespace("n"), kWouldDeadlock);
+    EXPECT_CODE(manager.save_all("s.rkvs"), kWouldDeadlock);
+    EXPECT_CODE(manager.update_config({.max_bytes = 100}), kWouldDeadlock);
+    EXPECT_CODE(manager.all_namespace_stats(), kWouldDeadlock);
+    EXPECT_CODE(manager.clone_namespace("n", "m"), kWouldDeadlock);
+    return std::optional<std::string>("v");
+  }));
+  EXPECT_OK(manager.save_all("s.rkvs"));
 }
 
 TEST(ManagerTtl, MemoryComesBackByItself) {

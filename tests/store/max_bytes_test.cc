@@ -121,12 +121,22 @@ TEST(MaxBytes, HoldsWithManyWriters) {
       std::mt19937_64 random(static_cast<uint64_t>(t));
       for (int i = 0; i < 5000; ++i) {
         const std::string key = std::to_string(random() % 5000);
-        if (random() % 4 == 0) {
-          static_cast<void>(ns.delete_key(key));
-        } else {
-          const Status status = ns.put(key, std::string(random() % 400, 'v'));
-          ASSERT_TRUE(status.ok() || status.code() == StatusCode::kMemoryLimit);
+        const std::string value(random() % 400, 'v');
+        const std::string other = std::to_string(random() % 5000);
+        Status status;
+        switch (random() % 6) {
+          case 0: static_cast<void>(ns.delete_key(key)); break;
+          case 1:
+            status =
+                ns.set_multiple({{key, value}, {other, value}}, BatchMode::kAllOrNothing).status;
+            break;
+          case 2:
+            status = ns.set_multiple({{key, value}, {other, value}}, BatchMode::kBestEffort).status;
+            break;
+          case 3: status = ns.apply(AtomicBatch().set(key, value).set(other, value)).status; break;
+          default: status = ns.put(key, value);
         }
+        ASSERT_TRUE(status.ok() || status.code() == StatusCode::kMemoryLimit) << status.to_string();
       }
     });
   }
