@@ -128,41 +128,6 @@ class BatchCall {
   bool stopped_ = false;
 };
 
-// What a batch does to the bytes of its shards, in the accounts: see ByteCharge. Lives while the
-// locks are held.
-class PlanCharge {
- public:
-  PlanCharge(Usage& usage, const BatchPlan& plan)
-      : usage_(usage), plan_(plan), counts_(usage.counts_bytes()) {
-    if (counts_) before_ = static_cast<int64_t>(plan.memory());
-  }
-  ~PlanCharge() { settle(); }
-  // Before the locks are released, where that is before the end of the scope. Once.
-  void settle() {
-    if (!counts_) return;
-    counts_ = false;
-    usage_.charge_bytes(static_cast<int64_t>(plan_.memory()) - before_ - reserved_);
-  }
-  PlanCharge(const PlanCharge&) = delete;
-  PlanCharge& operator=(const PlanCharge&) = delete;
-
-  bool counts() const { return counts_; }
-  // False when a limit is in the way.
-  bool reserve(uint64_t bytes) {
-    if (!counts_ || bytes == 0) return true;
-    if (!usage_.reserve_bytes(bytes)) return false;
-    reserved_ += static_cast<int64_t>(bytes);
-    return true;
-  }
-
- private:
-  Usage& usage_;
-  const BatchPlan& plan_;
-  bool counts_;
-  int64_t before_ = 0;
-  int64_t reserved_ = 0;
-};
-
 }  // namespace rkvs::internal
 
 #endif  // RKVS_STORE_BATCH_CALL_H_

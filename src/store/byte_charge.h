@@ -1,29 +1,32 @@
-// ByteCharge: what one operation does to the bytes of a shard, in the accounts.
+// ByteCharge: what one operation does to the bytes of the shards that it holds, in the accounts.
 #ifndef RKVS_STORE_BYTE_CHARGE_H_
 #define RKVS_STORE_BYTE_CHARGE_H_
 
 #include <cstdint>
 
 #include "base/thread_annotations.h"
-#include "store/shard.h"
 #include "store/usage.h"
 
 namespace rkvs::internal {
 
-// Made when the shard is locked exclusively, settled before it is unlocked: whatever the shard has
-// grown or shrunk by in between is charged. What may be refused is reserved first. Without a limit
-// it does nothing.
+// Made when everything is locked exclusively, settled before it is unlocked: whatever `Holder`, a
+// Shard or a BatchPlan, has grown or shrunk by in between is charged. What may be refused is
+// reserved first. Without a limit it does nothing.
+template <typename Holder>
 class ByteCharge {
  public:
-  ByteCharge(Usage& usage, const Shard& shard) RKVS_REQUIRES(shard.mutex)
-      : usage_(usage), shard_(shard), counts_(usage.counts_bytes()) {
+  ByteCharge(Usage& usage, const Holder& holder) RKVS_NO_THREAD_SAFETY_ANALYSIS
+      : usage_(usage),
+        holder_(holder),
+        counts_(usage.counts_bytes()) {
     if (counts_) [[unlikely]]
-      before_ = static_cast<int64_t>(shard.memory());
+      before_ = static_cast<int64_t>(holder.memory());
   }
-  ~ByteCharge() RKVS_NO_THREAD_SAFETY_ANALYSIS { settle(); }
+  ~ByteCharge() { settle(); }
   ByteCharge(const ByteCharge&) = delete;
   ByteCharge& operator=(const ByteCharge&) = delete;
 
+  bool counts() const { return counts_; }
   // False when a limit is in the way.
   bool reserve(uint64_t bytes) {
     if (!counts_ || bytes == 0) [[likely]]
@@ -32,17 +35,17 @@ class ByteCharge {
     reserved_ += static_cast<int64_t>(bytes);
     return true;
   }
-  // With the lock still held. Once; the destructor does it otherwise.
+  // With the locks still held, for those who release them before the end of the scope. Once.
   void settle() RKVS_NO_THREAD_SAFETY_ANALYSIS {
     if (!counts_) [[likely]]
       return;
     counts_ = false;
-    usage_.charge_bytes(static_cast<int64_t>(shard_.memory()) - before_ - reserved_);
+    usage_.charge_bytes(static_cast<int64_t>(holder_.memory()) - before_ - reserved_);
   }
 
  private:
   Usage& usage_;
-  const Shard& shard_;
+  const Holder& holder_;
   bool counts_;
   int64_t before_ = 0;
   int64_t reserved_ = 0;

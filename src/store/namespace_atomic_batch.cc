@@ -14,6 +14,7 @@
 
 #include "store/batch_call.h"
 #include "store/batch_plan.h"
+#include "store/byte_charge.h"
 #include "store/decimal.h"
 #include "store/namespace_impl.h"
 #include "store/namespace_write.h"
@@ -23,6 +24,7 @@ namespace rkvs {
 using internal::Access;
 using internal::BatchCall;
 using internal::BatchPlan;
+using internal::ByteCharge;
 using internal::CounterSum;
 using internal::Entry;
 using internal::EntryRef;
@@ -30,7 +32,6 @@ using internal::expiry_change;
 using internal::ExpiryChange;
 using internal::GroupLock;
 using internal::NamespaceImpl;
-using internal::PlanCharge;
 using internal::Shard;
 using internal::TableMemory;
 using Op = AtomicBatch::Op;
@@ -102,7 +103,7 @@ class AtomicCall {
     std::vector<EntryRef> gone;
     const StatusCode code =
         plan_.run<Access::kWrite>(call_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
-          PlanCharge charge(usage, plan_);
+          ByteCharge charge(usage, plan_);
           if (!plan_.reclaim(usage, call_.time(), gone)) throw std::bad_alloc();
           gone.reserve(gone.size() + states_.size());
           play();
@@ -223,7 +224,7 @@ class AtomicCall {
 
   // Grows the tables that new keys go to, as far as there are spare blocks; the sizes of those that
   // are missing are left in missing_. False where there is no memory.
-  bool make_room(PlanCharge& charge) {
+  bool make_room(ByteCharge<BatchPlan>& charge) {
     missing_.clear();
     by_shard_.clear();
     for (uint32_t s = 0; s < states_.size(); ++s) {
@@ -271,7 +272,7 @@ class AtomicCall {
 
   // Accounts for the keys and bytes that come. False when a limit is in the way: then the items
   // that are beyond it say so.
-  bool reserve(PlanCharge& charge) {
+  bool reserve(ByteCharge<BatchPlan>& charge) {
     for (const KeyState& state : states_) {
       if (!state.is_changed() || state.present == nullptr) continue;
       const uint64_t before = state.stored == nullptr ? 0 : state.stored->memory();

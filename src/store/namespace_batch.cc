@@ -15,6 +15,7 @@
 
 #include "store/batch_call.h"
 #include "store/batch_plan.h"
+#include "store/byte_charge.h"
 #include "store/namespace_impl.h"
 #include "store/namespace_write.h"
 
@@ -23,11 +24,11 @@ namespace rkvs {
 using internal::Access;
 using internal::BatchCall;
 using internal::BatchPlan;
+using internal::ByteCharge;
 using internal::Entry;
 using internal::EntryRef;
 using internal::GroupLock;
 using internal::NamespaceImpl;
-using internal::PlanCharge;
 using internal::Shard;
 using internal::TableMemory;
 using internal::Usage;
@@ -105,7 +106,7 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
     EntrySet seen(batch.atomic() ? plan.size() : 0);
     std::vector<EntryRef> removed;
     const StatusCode code = plan.run<Access::kWrite>(batch.deadline(), [&](auto&) {
-      const PlanCharge charge(self.usage(), plan);
+      const ByteCharge charge(self.usage(), plan);
       if (!plan.reclaim(self.usage(), batch.time(), removed)) throw std::bad_alloc();
       removed.reserve(removed.size() + plan.size());
       if (batch.atomic()) {
@@ -190,7 +191,7 @@ class SetSlice {
     if (usage.max_keys() != 0 || usage.counts_bytes()) batch_.self().reclaim_expired(batch_.time());
     const StatusCode code =
         plan_.run<Access::kWrite>(batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
-          PlanCharge charge(usage, plan_);
+          ByteCharge charge(usage, plan_);
           if (!plan_.reclaim(usage, batch_.time(), gone)) throw std::bad_alloc();
           // Once more: a limit may have shrunk before the locks were had.
           for (size_t i = 0; i < items_.size(); ++i) {
@@ -288,7 +289,7 @@ class SetSlice {
   }
 
   // Of an all-or-nothing batch. False if that fails: then the items that do not fit say so.
-  bool reserve_bytes(PlanCharge& charge) {
+  bool reserve_bytes(ByteCharge<BatchPlan>& charge) {
     if (!charge.counts()) return true;
     bool fits = true;
     plan_.for_each([&](size_t i) {
@@ -306,7 +307,7 @@ class SetSlice {
   // blocks that are missing are left in missing_. A growth that turns out to be for nothing does no
   // harm, nor one that a limit of bytes refuses: the items that needed it say so. False where there
   // is no memory.
-  bool make_room(PlanCharge& charge) {
+  bool make_room(ByteCharge<BatchPlan>& charge) {
     missing_.clear();
     // By shard, to know how many each will get, and by hash, to see which may collide. Keys that
     // come twice count twice, which only makes a little more room.
@@ -398,7 +399,7 @@ class SetSlice {
     return false;
   }
 
-  void apply(PlanCharge& charge) {
+  void apply(ByteCharge<BatchPlan>& charge) {
     plan_.for_each([&](size_t i) {
       if (!fresh_[i]) return true;
       Shard& shard = plan_.shard(i);

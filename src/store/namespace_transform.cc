@@ -111,7 +111,7 @@ class Modify {
     return Status();
   }
 
-  Status replace(Shard& shard, ByteCharge& charge, Entry** slot, EntryRef& old,
+  Status replace(Shard& shard, ByteCharge<Shard>& charge, Entry** slot, EntryRef& old,
                  std::optional<Value>* now) RKVS_REQUIRES(shard.mutex) {
     const Change change = decide_(std::optional((*slot)->value()));
     if (change.code != StatusCode::kOk) return change.code;
@@ -140,7 +140,7 @@ class Modify {
     return Status();
   }
 
-  Status insert(Shard& shard, ByteCharge& charge, size_t table, std::optional<Value>* now)
+  Status insert(Shard& shard, ByteCharge<Shard>& charge, size_t table, std::optional<Value>* now)
       RKVS_REQUIRES(shard.mutex) {
     const Change change = decide_(std::optional<std::string_view>());
     if (change.code != StatusCode::kOk) return change.code;

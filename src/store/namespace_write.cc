@@ -100,8 +100,8 @@ class Write {
     return StatusCode::kOk;
   }
 
-  StatusCode replace(Shard& shard, ByteCharge& charge, Entry** slot, int64_t at, EntryRef& old)
-      RKVS_REQUIRES(shard.mutex) {
+  StatusCode replace(Shard& shard, ByteCharge<Shard>& charge, Entry** slot, int64_t at,
+                     EntryRef& old) RKVS_REQUIRES(shard.mutex) {
     if (!request_.want_old && request_.value.size() <= kLargestInPlace &&
         shard.overwrite_in_place(hashed_.hash, slot, request_.value, at)) {
       outcome_.version = (*slot)->version();
@@ -125,7 +125,8 @@ class Write {
   }
 
   // Stores an absent key.
-  StatusCode insert(Shard& shard, ByteCharge& charge, int64_t at) RKVS_REQUIRES(shard.mutex) {
+  StatusCode insert(Shard& shard, ByteCharge<Shard>& charge, int64_t at)
+      RKVS_REQUIRES(shard.mutex) {
     Entry* entry = fresh_.make(at);
     if (entry == nullptr) return StatusCode::kNoMemory;
     const size_t spare = shard.spare_needed(1);
