@@ -140,9 +140,24 @@ class AtomicCall {
     }
   }
 
+  // As the functions for one key: what is too large is an error whatever the key has. Counters are
+  // checked when it is known what they come to.
+  StatusCode check_sizes(const Operation& operation) const {
+    switch (operation.op) {
+      case Op::kSet:
+      case Op::kAdd:
+        if (self_.check_key(operation.key) != StatusCode::kOk) return StatusCode::kKeyTooLarge;
+        [[fallthrough]];
+      case Op::kUpdate:
+      case Op::kCompareAndSet: return self_.check_value(operation.value);
+      default: return StatusCode::kOk;
+    }
+  }
+
   StatusCode play(size_t i, KeyState& state) {
     const Operation& operation = operations_[i];
     Entry* const present = state.present;
+    if (const StatusCode code = check_sizes(operation); code != StatusCode::kOk) return code;
     switch (operation.op) {
       case Op::kCheckAbsent:
       case Op::kAdd:
