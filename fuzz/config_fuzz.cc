@@ -95,7 +95,7 @@ void run(FuzzInput& input, bool lists) {
       case 4:
         ns.resize_shards(shard_count_of(input, ns, resizes));
         // Every key has come along.
-        for (const auto& [key, value] : ns.data()) ns.exists(key);
+        for (const auto& [key, value] : ns.values()) ns.exists(key);
         break;
       case 5: ns.get(key_of(input)); break;
       case 6: ns.delete_key(key_of(input)); break;
