@@ -607,20 +607,22 @@ class CheckedNamespace {
     Data after = data();
     std::vector<ModelItem> expected;
     StatusCode first_failure = StatusCode::kOk;
-    bool short_of_bytes = false;
+    const bool short_of_bytes =
+        std::any_of(result.items.begin(), result.items.end(),
+                    [](const BatchItem& item) { return item.code == StatusCode::kMemoryLimit; });
     for (size_t i = 0; i < size; ++i) {
       const bool refused = !closed_ && is_refused_for_bytes(result.items[i].code, bytes);
-      short_of_bytes = short_of_bytes || refused;
       if (refused && !atomic) {
         expected.push_back({StatusCode::kMemoryLimit, std::nullopt});
       } else {
         expected.push_back(closed_ ? ModelItem{*closed_, std::nullopt} : act(after, i));
         if (refused) expected.back().code = StatusCode::kMemoryLimit;
       }
-      // Of two limits that are in the way, one is told.
+      // Where two limits are in the way, one is told.
       ModelItem& item = expected.back();
-      if (short_of_bytes && atomic && item.code == StatusCode::kTooManyKeys) {
-        item.code = result.items[i].code == item.code ? item.code : StatusCode::kOk;
+      if (short_of_bytes && atomic && item.code == StatusCode::kTooManyKeys &&
+          result.items[i].code != item.code) {
+        item.code = StatusCode::kOk;
       }
       if (first_failure == StatusCode::kOk) first_failure = item.code;
     }

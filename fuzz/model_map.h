@@ -203,26 +203,23 @@ class ModelMap {
   // All of them on `in`. What is wrong whatever the limit on keys is comes first; only then it is
   // looked at.
   std::vector<ModelItem> play(Data& in, const std::vector<AtomicBatch::Operation>& operations) {
-    const auto all = [&](Data& at) {
-      std::vector<ModelItem> items;
-      for (const auto& operation : operations) items.push_back(play(at, operation));
-      return items;
-    };
+    using Op = AtomicBatch::Op;
+    const auto failed = [](const ModelItem& item) { return item.code != StatusCode::kOk; };
     const uint64_t limit = std::exchange(config_.max_keys, 0);
     Data unlimited = in;
-    std::vector<ModelItem> items = all(unlimited);
+    std::vector<ModelItem> items;
+    for (const auto& operation : operations) items.push_back(play(unlimited, operation));
     config_.max_keys = limit;
-    const bool good = std::all_of(items.begin(), items.end(), [](const ModelItem& item) {
-      return item.code == StatusCode::kOk;
-    });
-    if (!good) return items;
-    items = all(in);
-    const bool full = std::any_of(items.begin(), items.end(), [](const ModelItem& item) {
-      return item.code == StatusCode::kTooManyKeys;
-    });
-    // What failed for want of a key that did not fit is not to blame.
-    for (ModelItem& item : items) {
-      if (full && item.code != StatusCode::kTooManyKeys) item.code = StatusCode::kOk;
+    if (std::any_of(items.begin(), items.end(), failed)) return items;
+    for (size_t i = 0; i < items.size(); ++i) {
+      const Op op = operations[i].op;
+      const bool makes = op == Op::kSet || op == Op::kAdd || op == Op::kIncrement;
+      if (makes && is_full(in) && !in.contains(std::string(operations[i].key))) {
+        items[i].code = StatusCode::kTooManyKeys;
+      } else {
+        // What fails now lacks a key that did not fit, and is not to blame.
+        static_cast<void>(play(in, operations[i]));
+      }
     }
     return items;
   }
