@@ -1,4 +1,4 @@
-// Batches of both modes, with keys that come twice and limits that are near, against a std::map.
+// Batches of both modes, with keys that come twice and limits that are near, against a ModelMap.
 #include <utility>
 
 #include "fuzz/checked_namespace.h"
@@ -43,10 +43,11 @@ std::vector<std::pair<std::string, std::string>> many_items(FuzzInput& input) {
 
 void run(FuzzInput& input, bool thorough) {
   const auto hash = rkvs::fuzz::hash_of(input);
-  CheckedNamespace ns = rkvs::fuzz::make_namespace(rkvs::fuzz::config_of(input), hash);
+  rkvs::fuzz::FuzzTime time;
+  CheckedNamespace ns = rkvs::fuzz::make_namespace(rkvs::fuzz::config_of(input), hash, time);
   int long_batches = thorough ? 1 : 0;
   for (int n = 0; n < kMostOperations && !input.empty(); ++n) {
-    const uint32_t operation = input.below(16);
+    const uint32_t operation = input.below(24);
     const BatchMode mode = input.flag() ? BatchMode::kAllOrNothing : BatchMode::kBestEffort;
     switch (operation) {
       case 0:
@@ -68,9 +69,29 @@ void run(FuzzInput& input, bool thorough) {
         if (input.flag()) ns.consume_multiple(keys, mode);
         break;
       }
+      case 9: ns.exists_multiple(keys_of(input), mode); break;
+      case 10:
+      case 11:
+      case 12: {
+        const auto items = items_of(input);
+        ns.update_multiple(items, mode, rkvs::fuzz::options_of(input, time, true));
+        break;
+      }
+      case 13:
+      case 14:
+      case 15:
+      case 16: {
+        const auto items = items_of(input);
+        ns.set_multiple(items, mode, rkvs::fuzz::options_of(input, time, true));
+        break;
+      }
+      case 17:
+        time.pass(input.below(32));
+        ns.time_passed();
+        continue;  // without a look at the figures, which has everything reclaimed
       default: ns.set_multiple(items_of(input), mode); break;
     }
-    ns.check_figures();
+    if (n % 4 == 3) ns.check_figures();
   }
   ns.check_values();
   if (thorough) ns.check_list();

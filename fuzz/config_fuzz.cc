@@ -1,4 +1,4 @@
-// Limits and shard counts that change under the data, against a std::map; and every field against
+// Limits and shard counts that change under the data, against a ModelMap; and every field against
 // its documented range.
 #include <array>
 #include <chrono>
@@ -78,6 +78,7 @@ NamespaceConfig any_config(FuzzInput& input, const CheckedNamespace& ns, int& re
   if ((fields & 2) != 0) config.max_value_size = max_value_size_of(input);
   if ((fields & 4) != 0) config.max_key_size = max_key_size_of(input);
   if ((fields & 8) != 0) config.lock_timeout = lock_timeout_of(input);
+  if ((fields & 64) != 0) config.max_bytes = rkvs::fuzz::max_bytes_of(input, ns);
   if ((fields & 48) == 48) config.shard_count = shard_count_of(input, ns, resizes);
   return config;
 }
@@ -95,7 +96,7 @@ void run(FuzzInput& input, bool lists) {
       case 4:
         ns.resize_shards(shard_count_of(input, ns, resizes));
         // Every key has come along.
-        for (const auto& [key, value] : ns.data()) ns.exists(key);
+        for (const auto& [key, value] : ns.values()) ns.exists(key);
         break;
       case 5: ns.get(key_of(input)); break;
       case 6: ns.delete_key(key_of(input)); break;
@@ -105,6 +106,7 @@ void run(FuzzInput& input, bool lists) {
         ns.update(key, value_of(input));
         break;
       }
+      case 10: ns.set_max_bytes(rkvs::fuzz::max_bytes_of(input, ns)); break;
       case 9: {
         const std::string first = key_of(input);
         const std::string second = key_of(input);

@@ -7,11 +7,14 @@
 #include <rkvs/options.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "base/arena.h"
 #include "base/key_hash.h"
+#include "base/time_source.h"
 #include "fuzz/checked_namespace.h"
 #include "fuzz/fuzz_input.h"
 #include "store/namespace_impl.h"
@@ -50,6 +53,99 @@ inline std::string value_of(FuzzInput& input) {
   return std::string(size, static_cast<char>(input.byte()));
 }
 
+// What counters make something of, among others.
+inline std::string number_or_value_of(FuzzInput& input) {
+  static constexpr std::array<const char*, 10> numbers = {
+      "0", "1", "-1", "99", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
+      "",  "-", "007"};
+  if (input.flag()) return value_of(input);
+  return input.pick(numbers);
+}
+
+inline int64_t delta_of(FuzzInput& input) {
+  static constexpr std::array<int64_t, 8> deltas = {1,
+                                                    2,
+                                                    0,
+                                                    -1,
+                                                    100,
+                                                    std::numeric_limits<int64_t>::max(),
+                                                    std::numeric_limits<int64_t>::min(),
+                                                    std::numeric_limits<int64_t>::min() + 1};
+  return input.pick(deltas);
+}
+
+// A clock that an input moves.
+class FuzzTime final : public internal::TimeSource {
+ public:
+  int64_t steady_ms() const override { return steady_; }
+  int64_t unix_ms() const override { return unix_; }
+
+  void pass(int64_t ms) {
+    steady_ += ms;
+    unix_ += ms;
+  }
+  void set_wall_clock(int64_t ms) { unix_ = ms; }
+
+ private:
+  int64_t steady_ = 1000;
+  int64_t unix_ = 1'800'000'000'000;
+};
+
+// Now and then what is refused, seldom what is over already: not where an item after it in the same
+// batch could meet it.
+inline WriteOptions options_of(FuzzInput& input, const FuzzTime& time, bool is_batch = false) {
+  using std::chrono::milliseconds;
+  using Time = std::chrono::system_clock::time_point;
+  const uint32_t kind = input.below(16);
+  switch (kind) {
+    case 0:
+    case 1:
+    case 2:
+    case 3: return {.expire_after = milliseconds(1 + input.below(20))};
+    case 4: return {.expire_at = Time(milliseconds(time.unix_ms() + 1 + input.below(20)))};
+    case 5:
+    case 6: return {.keep_ttl = true};
+    case 7: {
+      static constexpr std::array<int64_t, 4> odd = {0, -1, std::numeric_limits<int64_t>::min(),
+                                                     std::numeric_limits<int64_t>::max()};
+      return {.expire_after = milliseconds(input.pick(odd))};
+    }
+    case 8: return {.expire_after = milliseconds(1), .keep_ttl = true};
+    case 9:
+      if (is_batch) return {};
+      return {.expire_at = Time(milliseconds(time.unix_ms() - input.below(20)))};
+    case 10: return {.expire_at = input.flag() && !is_batch ? Time::min() : Time::max()};
+    default: return {};
+  }
+}
+
+inline CounterOptions counter_options_of(FuzzInput& input) {
+  CounterOptions options{.initial = input.flag() ? 0 : delta_of(input)};
+  if (input.below(4) == 0) options.expire_after = std::chrono::milliseconds(input.below(20));
+  return options;
+}
+
+// The version that the key has, or one that it has not.
+inline uint64_t version_of(FuzzInput& input, const CheckedNamespace& ns, const std::string& key) {
+  const uint32_t kind = input.below(8);
+  if (kind == 0) return input.number();
+  return ns.version_of(key) + (kind == 1 ? 1 : 0);
+}
+
+// A limit that is near.
+inline uint64_t max_bytes_of(FuzzInput& input, const CheckedNamespace& ns) {
+  const auto stats = ns.ns().metadata();
+  const uint64_t now = stats.ok() ? stats->memory_bytes : 0;
+  switch (input.below(6)) {
+    case 0: return 0;
+    case 1: return now;
+    case 2: return now == 0 ? 0 : now - 1;
+    case 3: return now + input.below(256);
+    case 4: return now + input.below(256) * 64;
+    default: return input.number();
+  }
+}
+
 // A hash that makes keys meet: in the table, in the bucket, in both.
 inline internal::KeyHash hash_of(FuzzInput& input) {
   static constexpr std::array<uint64_t, 10> masks = {~uint64_t{0},
@@ -82,11 +178,12 @@ inline NamespaceConfig config_of(FuzzInput& input) {
   return config;
 }
 
-inline CheckedNamespace make_namespace(const NamespaceConfig& config,
-                                       const internal::KeyHash& hash) {
-  auto created = internal::NamespaceImpl::create("fuzz", config, 0, hash);
+inline CheckedNamespace make_namespace(
+    const NamespaceConfig& config, const internal::KeyHash& hash,
+    const internal::TimeSource& time = internal::TimeSource::real()) {
+  auto created = internal::NamespaceImpl::create("fuzz", config, 0, hash, time);
   RKVS_FUZZ_CHECK(created.ok());
-  return {internal::NamespaceImpl::handle(*std::move(created)), config};
+  return {internal::NamespaceImpl::handle(*std::move(created)), config, time};
 }
 
 // True for one input in `n`: for what is too slow to be done for each, and shall not be done more

@@ -10,14 +10,19 @@
 #include <cstdlib>
 #include <string>
 
-// Ends the process where `condition` does not hold: that is how a fuzz target fails.
+// Ends the process: that is how a fuzz target fails. A test that uses the same oracle fails in
+// another way, and says how before it includes this.
+#ifndef RKVS_FUZZ_FAIL
+#define RKVS_FUZZ_FAIL(what) ::rkvs::fuzz::fail(what, __FILE__, __LINE__)
+#endif
+// Fails where `condition` does not hold.
 #define RKVS_FUZZ_CHECK(condition) \
-  ((condition) ? static_cast<void>(0) : ::rkvs::fuzz::fail(#condition, __FILE__, __LINE__))
+  ((condition) ? static_cast<void>(0) : RKVS_FUZZ_FAIL("does not hold: " #condition))
 
 namespace rkvs::fuzz {
 
-[[noreturn]] inline void fail(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, condition);
+[[noreturn]] inline void fail(const std::string& what, const char* file, int line) {
+  std::fprintf(stderr, "%s:%d: %s\n", file, line, what.c_str());
   std::abort();
 }
 

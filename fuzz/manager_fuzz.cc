@@ -366,7 +366,7 @@ class ManagerRun {
     saved.max_namespaces = limit_;
     for (const auto& [saved_name, ns] : namespaces_) {
       if (only_one && saved_name != name) continue;
-      saved.namespaces.emplace(saved_name, SavedNamespace{ns.config(), ns.data()});
+      saved.namespaces.emplace(saved_name, SavedNamespace{ns.config(), ns.values()});
     }
     check_initialize_from(file.name, saved);
     files_[std::string(file.name)] = std::move(saved);

@@ -36,6 +36,8 @@ struct NamespaceConfig {
   // The most bytes of memory that keys, values and their overhead may take, tables included; 0 = no
   // limit. A write that would exceed it is MemoryLimit and changes nothing; everything else goes
   // on.
+  // A resize is never refused: the tables of its new shards count, and may bring the sum above the
+  // limit; then writes wait for room as they do at it.
   uint64_t max_bytes = 0;
   // 0 = automatic: starts small and grows with the data, so that a shard stays small. 1 to
   // kMaxShardCount = exactly so many until resize_shards says otherwise.

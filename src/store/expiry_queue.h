@@ -2,6 +2,7 @@
 #ifndef RKVS_STORE_EXPIRY_QUEUE_H_
 #define RKVS_STORE_EXPIRY_QUEUE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -29,12 +30,14 @@ class ExpiryQueue {
   size_t size() const { return items_.size(); }
   size_t memory() const { return sizeof(*this) + items_.capacity() * sizeof(Item); }
 
+  // Bytes that prepare() would add for so many pushes.
+  size_t growth(size_t pushes) const {
+    return (capacity_for(pushes) - items_.capacity()) * sizeof(Item);
+  }
   // Makes sure that so many pushes cannot fail. False where there is no memory.
   bool prepare(size_t pushes) noexcept {
-    const size_t needed = items_.size() + pushes;
-    if (needed <= items_.capacity()) return true;
     try {
-      items_.reserve(needed < 2 * items_.size() ? 2 * items_.size() : needed);
+      items_.reserve(capacity_for(pushes));
       return true;
     } catch (const std::bad_alloc&) {
       return false;
@@ -68,6 +71,11 @@ class ExpiryQueue {
   }
 
  private:
+  size_t capacity_for(size_t pushes) const {
+    const size_t needed = items_.size() + pushes;
+    if (needed <= items_.capacity()) return items_.capacity();
+    return std::max(needed, 2 * items_.size());
+  }
   void remove(size_t i) {
     items_[i] = items_.back();
     items_.pop_back();

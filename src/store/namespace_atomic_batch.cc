@@ -145,9 +145,24 @@ class AtomicCall {
     }
   }
 
+  // As the functions for one key: what is too large is an error whatever the key has. Counters are
+  // checked when it is known what they come to.
+  StatusCode check_sizes(const Operation& operation) const {
+    switch (operation.op) {
+      case Op::kSet:
+      case Op::kAdd:
+        if (self_.check_key(operation.key) != StatusCode::kOk) return StatusCode::kKeyTooLarge;
+        [[fallthrough]];
+      case Op::kUpdate:
+      case Op::kCompareAndSet: return self_.check_value(operation.value);
+      default: return StatusCode::kOk;
+    }
+  }
+
   StatusCode play(size_t i, KeyState& state) {
     const Operation& operation = operations_[i];
     Entry* const present = state.present;
+    if (const StatusCode code = check_sizes(operation); code != StatusCode::kOk) return code;
     switch (operation.op) {
       case Op::kCheckAbsent:
       case Op::kAdd:
@@ -253,6 +268,15 @@ class AtomicCall {
         if (again || shard.candidate(hash) != nullptr) ++collisions;
       }
       if (collisions != 0 && !shard.prepare_collisions(collisions)) return false;
+      if (expiries != 0 && !charge.reserve(shard.expiries_growth(expiries))) {
+        for (size_t i = first; i < last; ++i) {
+          const KeyState& state = states_[by_shard_[i]];
+          if (state.present->has_expiry()) {
+            call_.item(state.written_by).code = StatusCode::kMemoryLimit;
+          }
+        }
+        continue;
+      }
       if (expiries != 0 && !shard.prepare_expiries(expiries)) return false;
       const size_t spare = inserts == 0 ? 0 : shard.spare_needed(inserts);
       if (spare == 0) continue;

@@ -204,7 +204,7 @@ class SetSlice {
             batch_.fails_by_items();
             return true;
           }
-          no_memory = !make_room(charge) || !plan_.prepare_write() || !prepare_expiries();
+          no_memory = !make_room(charge) || !plan_.prepare_write() || !prepare_expiries(charge);
           if (!no_memory && !missing_.empty()) {
             charge.settle();
             lock.unlock();
@@ -255,27 +255,48 @@ class SetSlice {
     absent_.clear();
   }
 
-  // Room in the queues for every entry that may get an expiry. Those that keep the expiry of the
-  // entry before get another block for it where they need one. False where there is no memory.
-  bool prepare_expiries() {
+  // Room in the queues for every entry that expires, as far as a limit of bytes allows it: the
+  // items beyond it say so. Those that keep the expiry of the entry before get another block for it
+  // where they need one. False where there is no memory; throws std::bad_alloc as well.
+  bool prepare_expiries(ByteCharge<BatchPlan>& charge) {
     using Kind = internal::ExpiryChange::Kind;
     if (rule_.expiry.kind == Kind::kNone) return true;
-    bool good = true;
-    plan_.for_each([&](size_t i) {
-      if (!fresh_[i]) return true;
-      Shard& shard = plan_.shard(i);
+    std::vector<uint32_t> expiring(kMaxShardCount);
+    for (size_t i = 0; i < items_.size(); ++i) {
+      if (!fresh_[i]) continue;
+      const Shard& shard = plan_.shard(i);
       shard.mutex.assert_held();
       if (rule_.expiry.kind == Kind::kKeep) {
         const Entry* old = shard.find(plan_.key(i));
         const int64_t at = old == nullptr ? 0 : old->expires_at();
-        if (at == fresh_[i]->expires_at()) return true;
-        fresh_[i] = EntryRef(Entry::create(items_[i].key, items_[i].value, at));
+        if (at != fresh_[i]->expires_at()) {
+          fresh_[i] = EntryRef(Entry::create(items_[i].key, items_[i].value, at));
+        }
+        if (!fresh_[i]) return false;
       }
-      // Of the whole slice at most, in each shard that it concerns.
-      good = static_cast<bool>(fresh_[i]) && shard.prepare_expiries(items_.size());
-      return good;
-    });
-    return good;
+      if (fresh_[i]->has_expiry()) ++expiring[plan_.shard_index(i)];
+    }
+    for (size_t i = 0; i < items_.size(); ++i) {
+      if (!fresh_[i] || !fresh_[i]->has_expiry()) continue;
+      Shard& shard = plan_.shard(i);
+      shard.mutex.assert_held();
+      // The first item of a shard makes room for all of them.
+      const size_t count = std::exchange(expiring[plan_.shard_index(i)], 0);
+      if (charge.reserve(shard.expiries_growth(count))) {
+        if (!shard.prepare_expiries(count)) return false;
+      } else {
+        refuse_expiring(plan_.shard_index(i));
+      }
+    }
+    return true;
+  }
+  void refuse_expiring(uint32_t shard) {
+    for (size_t i = 0; i < items_.size(); ++i) {
+      if (plan_.shard_index(i) != shard || !fresh_[i] || !fresh_[i]->has_expiry()) continue;
+      item(i).code = StatusCode::kMemoryLimit;
+      fresh_[i] = EntryRef();
+    }
+    all_valid_ = false;
   }
 
   // What an item adds to the bytes of the namespace, the table aside.

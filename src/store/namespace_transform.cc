@@ -128,6 +128,9 @@ class Modify {
       return Status();
     }
     EntryRef fresh(Entry::create(key_, change.value, at));
+    if (at != 0 && !charge.reserve(shard.expiries_growth(1))) {
+      return self_.error(StatusCode::kMemoryLimit);
+    }
     if (!fresh || !shard.prepare_write(1) || (at != 0 && !shard.prepare_expiries(1))) {
       return StatusCode::kNoMemory;
     }
@@ -148,6 +151,9 @@ class Modify {
     if (Status status = self_.check_sizes(key_, change.value); !status.ok()) return status;
     const int64_t at = change.expires_at;
     EntryRef fresh(Entry::create(key_, change.value, at));
+    if (at != 0 && !charge.reserve(shard.expiries_growth(1))) {
+      return self_.error(StatusCode::kMemoryLimit);
+    }
     if (!fresh || (at != 0 && !shard.prepare_expiries(1))) return StatusCode::kNoMemory;
     if (!charge.reserve(fresh->memory() + (table == 0 ? 0 : TableMemory::block_size(table)))) {
       return self_.error(StatusCode::kMemoryLimit);

@@ -41,7 +41,10 @@ Result<int64_t> change_expiry(NamespaceImpl& self, std::string_view key, int64_t
   if (slot == nullptr) return StatusCode::kNotFound;
   const int64_t before = (*slot)->expires_at();
   if (before == at) return before;
-  if (at != 0 && !shard.prepare_expiries(1)) return StatusCode::kNoMemory;
+  if (at != 0) {
+    if (!charge.reserve(shard.expiries_growth(1))) return self.error(StatusCode::kMemoryLimit);
+    if (!shard.prepare_expiries(1)) return StatusCode::kNoMemory;
+  }
   if (shard.change_expiry_in_place(hashed.hash, slot, at)) return before;
   // Somebody holds the entry, or it has no room for an expiry: a copy takes its place.
   EntryRef copy(Entry::create(key, (*slot)->value(), at));

@@ -75,7 +75,10 @@ class Write {
     Entry** slot = shard.find_slot(hashed_);
     if (const StatusCode code = refusal(slot); code != StatusCode::kOk) return code;
     const int64_t at = request_.expiry.applied_to(slot == nullptr ? 0 : (*slot)->expires_at());
-    if (at != 0 && !shard.prepare_expiries(1)) return StatusCode::kNoMemory;
+    if (at != 0) {
+      if (!charge.reserve(shard.expiries_growth(1))) return StatusCode::kMemoryLimit;
+      if (!shard.prepare_expiries(1)) return StatusCode::kNoMemory;
+    }
     if (slot != nullptr) return replace(shard, charge, slot, at, old);
     const StatusCode code = insert(shard, charge, at);
     if (code != StatusCode::kOk || spare_ != 0) return code;

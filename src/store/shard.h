@@ -233,6 +233,11 @@ class alignas(64) Shard {
   // Before entries that expire are put in: makes sure that noting `count` of them cannot fail.
   // False where there is no memory.
   bool prepare_expiries(size_t count) RKVS_REQUIRES(mutex);
+  // Bytes that this would add.
+  size_t expiries_growth(size_t count) const RKVS_REQUIRES_SHARED(mutex) {
+    return expiries_ != nullptr ? expiries_->growth(count)
+                                : sizeof(ExpiryQueue) + ExpiryQueue().growth(count);
+  }
   // Takes out entries whose time has come, looking at no more than `limit` items of the queue, and
   // hands each with one reference to `visit(Entry*)`. Needs prepare_write(limit).
   template <typename Visit>

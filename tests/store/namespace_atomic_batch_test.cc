@@ -119,6 +119,12 @@ TEST_P(AtomicBatchTest, SizesAreChecked) {
   EXPECT_EQ(codes(ns.apply(AtomicBatch().set("k", "1234").set("long", "v").set("k", "v"))),
             (std::vector<C>{C::kValueTooLarge, C::kKeyTooLarge, C::kNotApplied}));
   EXPECT_EQ(ns.apply(AtomicBatch().increment("k", 1000)).status.code(), C::kValueTooLarge);
+  // Before anything else, as for one key.
+  EXPECT_EQ(codes(ns.apply(AtomicBatch().update("absent", "1234"))),
+            (std::vector<C>{C::kValueTooLarge}));
+  EXPECT_EQ(codes(ns.apply(AtomicBatch().compare_and_set("absent", 1, "1234"))),
+            (std::vector<C>{C::kValueTooLarge}));
+  EXPECT_EQ(codes(ns.apply(AtomicBatch().add("long", "v"))), (std::vector<C>{C::kKeyTooLarge}));
   EXPECT_EQ(ns.metadata()->key_count, 0U);
 }
 

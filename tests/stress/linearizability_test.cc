@@ -16,14 +16,17 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/key_hash.h"
+#include "store/namespace_image.h"
 #include "store/namespace_impl.h"
 #include "store/routing.h"
+#include "tests/support/manual_time.h"
 #include "tests/support/test_util.h"
 
 namespace rkvs::testing {
@@ -215,6 +218,54 @@ TEST(LinearizabilityChecker, KnowsTheLimitOnKeys) {
   EXPECT_TRUE(holds({put(0, 1, 0, 1), consume(0, 1, 2, 4), refused(1, 3, 5)}, model));
 }
 
+Op compare_and_set(int key, uint16_t expected, uint16_t value, int64_t called, int64_t returned,
+                   StatusCode code = StatusCode::kOk) {
+  Op op = single(OpKind::kCompareAndSet, key, called, returned, value, kAbsent, code);
+  op.expected = expected;
+  return op;
+}
+
+TEST(LinearizabilityChecker, RefusesTwoCompareAndSetsOverOneValue) {
+  const StatusCode kMismatch = StatusCode::kVersionMismatch;
+  Model model;
+  model.initial[0] = 1;
+  EXPECT_FALSE(holds({compare_and_set(0, 1, 2, 0, 10), compare_and_set(0, 1, 3, 0, 10)}, model));
+  EXPECT_TRUE(
+      holds({compare_and_set(0, 1, 2, 0, 10), compare_and_set(0, 1, 3, 0, 10, kMismatch)}, model));
+  // Refused although nobody else wrote.
+  EXPECT_FALSE(holds({compare_and_set(0, 1, 2, 0, 10, kMismatch)}, model));
+  EXPECT_FALSE(holds({compare_and_set(1, 1, 2, 0, 10, kMismatch)}, model)) << "it is absent";
+}
+
+TEST(LinearizabilityChecker, KnowsAddsAndCounters) {
+  const auto add = [](uint16_t value, StatusCode code) {
+    return single(OpKind::kAdd, 0, 0, 10, value, kAbsent, code);
+  };
+  const auto increment = [](uint16_t sum) {
+    return single(OpKind::kIncrement, 1, 0, 10, kAbsent, sum);
+  };
+  EXPECT_FALSE(holds({add(1, StatusCode::kOk), add(2, StatusCode::kOk)}));
+  EXPECT_TRUE(holds({add(1, StatusCode::kOk), add(2, StatusCode::kExists), get(0, 1, 11, 12)}));
+  EXPECT_FALSE(holds({increment(1), increment(1)}));
+  EXPECT_TRUE(holds({increment(2), increment(1)}));
+}
+
+TEST(LinearizabilityChecker, KnowsWhenKeysExpire) {
+  const auto put_expiring = [](int64_t called, int64_t returned) {
+    return single(OpKind::kPutExpiring, 0, called, returned, 1);
+  };
+  const auto advance = [](int64_t called, int64_t returned) {
+    return single(OpKind::kAdvance, 0, called, returned);
+  };
+  EXPECT_TRUE(holds({put_expiring(0, 1), get(0, 1, 2, 3), advance(4, 5), get(0, kAbsent, 6, 7)}));
+  EXPECT_FALSE(holds({put_expiring(0, 1), advance(4, 5), get(0, 1, 6, 7)})) << "too late";
+  EXPECT_FALSE(holds({put_expiring(0, 1), get(0, kAbsent, 2, 3), advance(4, 5)})) << "too early";
+  EXPECT_FALSE(holds({put_expiring(0, 1), get(0, 1, 4, 5), advance(2, 3)})) << "it had expired";
+  // Concurrent: either way.
+  EXPECT_TRUE(holds({put_expiring(0, 9), advance(2, 3), get(0, kAbsent, 10, 11)}));
+  EXPECT_TRUE(holds({put_expiring(0, 9), advance(2, 3), get(0, 1, 10, 11)}));
+}
+
 TEST(LinearizabilityChecker, HandlesTheLongestHistory) {
   // Everything concurrent: 64! orders.
   History history;
@@ -264,9 +315,30 @@ class Barrier {
 
 // How often each OpKind is drawn, relative to the others.
 using Mix = std::array<int, kOpKinds>;
-constexpr Mix kMix = {4, 1, 3, 3, 2, 1, 2, 0, 3, 3, 1, 2};
+constexpr Mix kMix = {4, 1, 3, 3, 2, 1, 2, 0, 2, 3, 0, 0, 0, 3, 3, 1, 2, 2, 2};
+// Near a limit an AtomicBatch tells what fails whatever the limit is first; the model does not.
+constexpr Mix kMixWithLimit = {4, 1, 3, 3, 2, 1, 2, 0, 2, 2, 0, 0, 0, 3, 3, 1, 2, 0, 0};
 // With counts of all keys, which connect all operations.
-constexpr Mix kMixWithCounts = {4, 1, 3, 3, 2, 1, 2, 2, 3, 3, 1, 2};
+constexpr Mix kMixWithCounts = {4, 1, 3, 3, 2, 1, 2, 2, 1, 1, 0, 0, 0, 3, 3, 1, 2, 0, 0};
+constexpr Mix kMixOfCompares = {2, 0, 1, 2, 0, 1, 0, 0, 2, 9, 0, 0, 0, 1, 1, 0, 0, 2, 2};
+constexpr Mix kMixOfCounters = {3, 0, 0, 1, 0, 1, 1, 0, 1, 0, 8, 0, 0, 3, 1, 0, 1, 1, 1};
+constexpr Mix kMixOfExpiries = {4, 1, 1, 1, 1, 0, 1, 0, 2, 2, 0, 6, 3, 3, 1, 0, 1, 1, 1};
+
+bool writes(OpKind kind) {
+  switch (kind) {
+    case OpKind::kGet:
+    case OpKind::kExists:
+    case OpKind::kDelete:
+    case OpKind::kConsume:
+    case OpKind::kCountKeys:
+    case OpKind::kIncrement:
+    case OpKind::kAdvance:
+    case OpKind::kGetPair:
+    case OpKind::kDeletePair:
+    case OpKind::kConsumePair: return false;
+    default: return true;
+  }
+}
 
 int64_t now() { return Clock::now().time_since_epoch().count(); }
 
@@ -292,13 +364,17 @@ class Workers {
     end_.arrive_and_wait();
     History history;
     for (const History& own : histories_) history.insert(history.end(), own.begin(), own.end());
-    for (size_t k = 0; k < kKeys; ++k) {
+    const auto look = [&](OpKind kind, size_t k) {
       Op op;
+      op.kind = kind;
       op.keys[0] = static_cast<uint8_t>(k);
       op.thread = kThreads;
       run(subject, op);
       history.push_back(op);
-    }
+    };
+    // Nothing that a later history starts with expires.
+    if (mix_[static_cast<size_t>(OpKind::kAdvance)] != 0) look(OpKind::kAdvance, 0);
+    for (size_t k = 0; k < kKeys; ++k) look(OpKind::kGet, k);
     return history;
   }
 
@@ -317,19 +393,30 @@ class Workers {
       if (subject_ == nullptr) return;
       History& own = histories_[static_cast<size_t>(thread)];
       own.clear();
+      std::array<uint16_t, kKeys> known{};  // what this thread last saw or wrote
       for (int i = 0; i < kOpsPerThread; ++i) {
         Op op;
         op.thread = thread;
         op.kind = static_cast<OpKind>(kinds(random));
         op.keys = {static_cast<uint8_t>(random() % kKeys), static_cast<uint8_t>(random() % kKeys)};
-        if (op.kind == OpKind::kCountKeys) op.keys = {};
+        if (op.kind == OpKind::kCountKeys || op.kind == OpKind::kAdvance) op.keys = {};
+        if (op.kind == OpKind::kCompareAndSet) {
+          op.expected = known[op.keys[0]];
+          if (op.expected == kAbsent) op.kind = OpKind::kGet;
+        }
         // No value comes twice in a history, nor in those next to it.
         const int value =
             1 + (number_ % 256 * kThreads * kOpsPerThread + thread * kOpsPerThread + i) * 2;
         op.written = {static_cast<uint16_t>(value), static_cast<uint16_t>(value + 1)};
         if (!is_pair(op.kind)) op.written[1] = kAbsent;
+        if (!writes(op.kind)) op.written = {};
         run(*subject_, op);
         own.push_back(op);
+        for (size_t half = 0; half < (is_pair(op.kind) ? 2 : 1); ++half) {
+          uint16_t& last = known[op.keys[half]];
+          if (op.kind == OpKind::kGet || op.kind == OpKind::kGetPair) last = op.seen[half];
+          if (op.code == StatusCode::kOk && op.written[half] != kAbsent) last = op.written[half];
+        }
         switch (random() % 8) {
           case 0: std::this_thread::yield(); break;
           case 1:
@@ -407,23 +494,56 @@ std::string text_of(uint16_t value) {
 }
 uint16_t number_of(const Value& value) {
   const std::string_view text = value.view();
-  if (text.size() != 5 && text.size() != 3005) return UINT16_MAX;
+  size_t digits = 0;
   uint16_t number = 0;
-  for (size_t i = 0; i < 5; ++i) number = static_cast<uint16_t>(number * 10 + (text[i] - '0'));
-  return number;
+  for (; digits < text.size() && text[digits] != '.'; ++digits) {
+    number = static_cast<uint16_t>(number * 10 + (text[digits] - '0'));
+  }
+  return digits == text.size() || text.size() == digits + 3000 ? number : uint16_t{UINT16_MAX};
 }
 
 class Store : public Subject {
  public:
   // The namespace holds `others` keys that no operation here names.
-  Store(Namespace ns, Keys keys, size_t others = 0)
-      : ns_(std::move(ns)), keys_(std::move(keys)), others_(others) {}
+  Store(Namespace ns, Keys keys, size_t others = 0, ManualTime* time = nullptr, bool counts = false)
+      : ns_(std::move(ns)), keys_(std::move(keys)), others_(others), time_(time), counts_(counts) {}
 
   void run(Op& op) override {
     const std::string& key = keys_[op.keys[0]];
+    // Numbers come again after many histories.
+    for (const uint16_t value : op.written) {
+      if (value != kAbsent) versions_[value] = 0;
+    }
     switch (op.kind) {
-      case OpKind::kGet: return take(op, ns_.get(key));
-      case OpKind::kUpdate: return take(op, ns_.update(key, text_of(op.written[0])));
+      case OpKind::kGet: {
+        const auto result = ns_.get_with_version(key);
+        op.code = result.code();
+        if (result.ok()) learn(op.seen[0] = number_of(result->value), result->version);
+        return;
+      }
+      case OpKind::kAdd: return learn(op, ns_.add(key, text(op.written[0])));
+      case OpKind::kCompareAndSet: {
+        const uint64_t version = versions_[op.expected];
+        if (version != 0) {
+          return learn(op, ns_.compare_and_set(key, version, text(op.written[0])));
+        }
+        // Known to have been there, but not under which version: look.
+        op.kind = OpKind::kGet;
+        op.expected = kAbsent;
+        op.written = {};
+        return run(op);
+      }
+      case OpKind::kIncrement: {
+        const auto result = ns_.increment(key);
+        op.code = result.code();
+        if (result.ok()) op.seen[0] = static_cast<uint16_t>(*result);
+        return;
+      }
+      case OpKind::kPutExpiring:
+        op.code = ns_.put(key, text(op.written[0]), {.expire_after = 1ms}).code();
+        return;
+      case OpKind::kAdvance: time_->advance(1ms); return;
+      case OpKind::kUpdate: return take(op, ns_.update(key, text(op.written[0])));
       case OpKind::kConsume: return take(op, ns_.consume(key));
       case OpKind::kExists: {
         const auto result = ns_.exists(key);
@@ -432,12 +552,12 @@ class Store : public Subject {
         return;
       }
       case OpKind::kSet: {
-        const auto result = ns_.set(key, text_of(op.written[0]));
+        const auto result = ns_.set(key, text(op.written[0]));
         op.code = result.code();
         if (result.ok() && result->has_value()) op.seen[0] = number_of(**result);
         return;
       }
-      case OpKind::kPut: op.code = ns_.put(key, text_of(op.written[0])).code(); return;
+      case OpKind::kPut: op.code = ns_.put(key, text(op.written[0])).code(); return;
       case OpKind::kDelete: {
         const auto result = ns_.delete_key(key);
         op.code = !result.ok() ? result.code() : *result ? StatusCode::kOk : StatusCode::kNotFound;
@@ -468,8 +588,18 @@ class Store : public Subject {
       result = ns_.delete_multiple(keys, BatchMode::kAllOrNothing);
     } else if (op.kind == OpKind::kConsumePair) {
       result = ns_.consume_multiple(keys, BatchMode::kAllOrNothing);
+    } else if (op.kind == OpKind::kSetAddPair || op.kind == OpKind::kMovePair) {
+      const std::array<std::string, 2> values = {text(op.written[0]), text(op.written[1])};
+      AtomicBatch batch;
+      if (op.kind == OpKind::kMovePair) {
+        op.written[0] = kAbsent;
+        batch.consume(keys[0]).set(keys[1], values[1]);
+      } else {
+        batch.set(keys[0], values[0]).add(keys[1], values[1]);
+      }
+      result = ns_.apply(batch);
     } else {
-      const std::array<std::string, 2> values = {text_of(op.written[0]), text_of(op.written[1])};
+      const std::array<std::string, 2> values = {text(op.written[0]), text(op.written[1])};
       const std::array<KeyValue, 2> items = {
           {{.key = keys[0], .value = values[0]}, {.key = keys[1], .value = values[1]}}};
       result = ns_.set_multiple(items, BatchMode::kAllOrNothing);
@@ -481,16 +611,31 @@ class Store : public Subject {
     }
   }
 
+  // Counters need numbers and nothing else.
+  std::string text(uint16_t value) const {
+    return counts_ ? std::to_string(value) : text_of(value);
+  }
+  // Which version a value was written under.
+  void learn(uint16_t value, uint64_t version) { versions_[value] = version; }
+  void learn(Op& op, const Result<uint64_t>& result) {
+    op.code = result.code();
+    if (result.ok()) learn(op.written[0], *result);
+  }
+
   Namespace ns_;
   const Keys keys_;
   const size_t others_;
+  ManualTime* const time_;
+  const bool counts_;
+  std::vector<std::atomic<uint64_t>> versions_ = std::vector<std::atomic<uint64_t>>(65536);
 };
 
-Namespace make_namespace(const NamespaceConfig& base, const KeyHash& hash) {
+Namespace make_namespace(const NamespaceConfig& base, const KeyHash& hash,
+                         const internal::TimeSource& time = internal::TimeSource::real()) {
   NamespaceConfig config = base;
   // The machine may be busy; nothing here is about timeouts.
   config.lock_timeout = kMaxLockTimeout;
-  return NamespaceImpl::handle(*NamespaceImpl::create("histories", config, 0, hash));
+  return NamespaceImpl::handle(*NamespaceImpl::create("histories", config, 0, hash, time));
 }
 
 // Keys that a resize from `from` to `to` shards moves, out of different shards as far as possible;
@@ -561,7 +706,18 @@ struct StoreCase {
   size_t crowd = 0;
   Mix mix = kMix;
   int count = 5000;
+  // Another thread takes cuts and images as saves do.
+  bool saves = false;
 };
+
+// A save without a file.
+void save(const Namespace& ns) {
+  const std::shared_ptr<NamespaceImpl> impl(&NamespaceImpl::of(ns), [](NamespaceImpl*) {});
+  const auto cut = internal::Cut::take({impl});
+  ASSERT_TRUE(cut.ok());
+  auto& image = (*cut)->namespaces().front();
+  for (uint32_t i = 0; i < image.shard_count(); ++i) ASSERT_TRUE(image.entries(i).ok());
+}
 
 // Runs the case while another thread resizes the namespace to and fro.
 void expect_linearizable(const StoreCase& c) {
@@ -569,12 +725,13 @@ void expect_linearizable(const StoreCase& c) {
   const Keys keys = moving_keys(hash, c.shards, c.other_shards, c.same_hash);
   std::vector<std::string> crowd;
   if (c.crowd != 0) crowd = crowd_around(keys, hash, c.crowd);
-  Namespace ns = make_namespace({.shard_count = c.shards}, hash);
+  ManualTime time;
+  Namespace ns = make_namespace({.shard_count = c.shards}, hash, time);
   for (const std::string& other : crowd) ASSERT_TRUE(ns.put(other, "").ok());
   if (c.max_keys != 0) {
     ASSERT_TRUE(ns.set_max_keys(crowd.size() + c.max_keys).ok());
   }
-  Store store(ns, keys, crowd.size());
+  Store store(ns, keys, crowd.size(), &time, c.mix[static_cast<size_t>(OpKind::kIncrement)] != 0);
   std::atomic<int> resizes{0};
   Outcome outcome;
   const auto since = Clock::now();
@@ -584,9 +741,12 @@ void expect_linearizable(const StoreCase& c) {
       for (const uint32_t shards : {c.other_shards, c.shards}) {
         ASSERT_TRUE(handle.resize_shards(shards).ok());
         resizes.fetch_add(1);
+        if (c.saves) save(handle);
         std::this_thread::sleep_for(100us);
       }
     });
+    std::optional<Background> saver;
+    if (c.saves) saver.emplace([&] { save(ns); });
     outcome = make_histories(workers, store, {.initial = {}, .max_keys = c.max_keys},
                              {10, c.count * test_scale(), kTime * test_scale()});
     EXPECT_FALSE(outcome.violated) << outcome.violation;
@@ -615,6 +775,26 @@ TEST(Linearizability, CountsOfAllKeysDuringResizes) {
                        .count = 3000});
 }
 
+TEST(Linearizability, CompareAndSetAndAddAndAtomicBatches) {
+  expect_linearizable({.name = "compare and set", .mix = kMixOfCompares, .count = 3000});
+  expect_linearizable(
+      {.name = "compare and set, saves", .mix = kMixOfCompares, .count = 2000, .saves = true});
+}
+
+TEST(Linearizability, Counters) {
+  expect_linearizable({.name = "counters", .mix = kMixOfCounters, .count = 3000, .saves = true});
+}
+
+TEST(Linearizability, KeysThatExpire) {
+  expect_linearizable({.name = "expiries", .mix = kMixOfExpiries, .count = 3000});
+  expect_linearizable({.name = "expiries, crowded keys, saves",
+                       .hash_mask = kFewBuckets,
+                       .crowd = 4000,
+                       .mix = kMixOfExpiries,
+                       .count = 2000,
+                       .saves = true});
+}
+
 TEST(Linearizability, OneShardBecomesTwo) {
   expect_linearizable({.name = "1 and 2 shards", .shards = 1, .other_shards = 2, .count = 3000});
 }
@@ -634,6 +814,7 @@ TEST(Linearizability, ExactLimitOfKeys) {
                        .hash_mask = kFewBuckets,
                        .max_keys = 2,
                        .crowd = 4000,
+                       .mix = kMixWithLimit,
                        .count = 3000});
   expect_linearizable(
       {.name = "one key of three", .max_keys = 1, .mix = kMixWithCounts, .count = 2000});
@@ -777,6 +958,45 @@ TEST(SeededDefect, ConsumeThatReadsAndThenDeletes) {
     }
   } map;
   EXPECT_TRUE(is_caught(map));
+}
+
+TEST(SeededDefect, CompareAndSetThatLooksBeforeItLocks) {
+  struct Lossy : LockedMap {
+    void run(Op& op) override {
+      if (op.kind != OpKind::kCompareAndSet) return locked(op);
+      Op read = op;
+      read.kind = OpKind::kGet;
+      locked(read);
+      if (read.code != StatusCode::kOk || read.seen[0] != op.expected) return locked(op);
+      let_others_in();
+      Op write = op;
+      write.kind = OpKind::kPut;
+      locked(write);
+      op.code = write.code;
+    }
+  } map;
+  EXPECT_TRUE(is_caught(map, 0, kMixOfCompares));
+}
+
+TEST(SeededDefect, AtomicBatchThatActsOneByOne) {
+  struct Torn : LockedMap {
+    void run(Op& op) override {
+      if (op.kind != OpKind::kMovePair) return locked(op);
+      Op part = op;
+      part.kind = OpKind::kConsume;
+      locked(part);
+      if (part.code != StatusCode::kOk) return locked(op);
+      op.code = StatusCode::kOk;
+      op.seen[0] = part.seen[0];
+      let_others_in();
+      part.kind = OpKind::kSet;
+      part.keys[0] = op.keys[1];
+      part.written[0] = op.written[1];
+      locked(part);
+      op.seen[1] = part.seen[0];
+    }
+  } map;
+  EXPECT_TRUE(is_caught(map, 0, kMixOfCompares));
 }
 
 TEST(SeededDefect, CacheThatDeletesDoNotClear) {

@@ -27,37 +27,75 @@ struct Step {
   uint16_t seen = kAbsent;
 };
 
-Step step(OpKind kind, uint8_t key, uint16_t written, uint32_t max_keys, ModelState& state) {
-  uint16_t& value = state[key];
-  const uint16_t old = value;
-  const StatusCode found = old == kAbsent ? StatusCode::kNotFound : StatusCode::kOk;
+// What each half of a pair does.
+OpKind kind_of(OpKind kind, size_t half) {
   switch (kind) {
-    case OpKind::kGet:
-    case OpKind::kGetPair: return {found, old};
-    case OpKind::kExists: return {StatusCode::kOk, static_cast<uint16_t>(old != kAbsent)};
+    case OpKind::kGetPair: return OpKind::kGet;
+    case OpKind::kSetPair: return OpKind::kSet;
+    case OpKind::kDeletePair: return OpKind::kDelete;
+    case OpKind::kConsumePair: return OpKind::kConsume;
+    case OpKind::kSetAddPair: return half == 0 ? OpKind::kSet : OpKind::kAdd;
+    case OpKind::kMovePair: return half == 0 ? OpKind::kConsume : OpKind::kSet;
+    default: return kind;
+  }
+}
+
+Step step(const Op& op, size_t half, uint32_t max_keys, ModelState& state) {
+  const OpKind kind = kind_of(op.kind, half);
+  const uint16_t written = op.written[half];
+  uint16_t& value = state[op.keys[half]];
+  const bool absent = value == kAbsent;
+  const auto old = static_cast<uint16_t>(value & ~kExpires);
+  const auto expires = static_cast<uint16_t>(value & kExpires);
+  const StatusCode found = absent ? StatusCode::kNotFound : StatusCode::kOk;
+  const Step too_many{StatusCode::kTooManyKeys, kAbsent};
+  const bool fits = !absent || !is_full(state, max_keys);
+  switch (kind) {
+    case OpKind::kGet: return {found, old};
+    case OpKind::kExists: return {StatusCode::kOk, static_cast<uint16_t>(!absent)};
     case OpKind::kSet:
     case OpKind::kPut:
-    case OpKind::kSetPair:
-      if (old == kAbsent && is_full(state, max_keys)) return {StatusCode::kTooManyKeys, kAbsent};
+      if (!fits) return too_many;
       value = written;
       return {StatusCode::kOk, kind == OpKind::kPut ? kAbsent : old};
+    case OpKind::kPutExpiring:
+      if (!fits) return too_many;
+      value = written | kExpires;
+      return {};
     case OpKind::kUpdate:
-      if (old != kAbsent) value = written;
+      if (!absent) value = written;
       return {found, old};
-    case OpKind::kDelete:
-    case OpKind::kDeletePair: value = kAbsent; return {found, kAbsent};
-    case OpKind::kConsume:
-    case OpKind::kConsumePair: value = kAbsent; return {found, old};
+    case OpKind::kDelete: value = kAbsent; return {found, kAbsent};
+    case OpKind::kConsume: value = kAbsent; return {found, old};
     case OpKind::kCountKeys: return {StatusCode::kOk, static_cast<uint16_t>(count_present(state))};
+    case OpKind::kAdd:
+      if (!absent) return {StatusCode::kExists, kAbsent};
+      if (!fits) return too_many;
+      value = written;
+      return {};
+    case OpKind::kCompareAndSet:
+      if (absent) return {found, kAbsent};
+      if (old != op.expected) return {StatusCode::kVersionMismatch, kAbsent};
+      value = written | expires;
+      return {};
+    case OpKind::kIncrement:
+      if (!fits) return too_many;
+      value = static_cast<uint16_t>(old + 1) | expires;
+      return {StatusCode::kOk, static_cast<uint16_t>(old + 1)};
+    case OpKind::kAdvance:
+      for (uint16_t& any : state) {
+        if ((any & kExpires) != 0) any = kAbsent;
+      }
+      return {};
+    default: std::abort();
   }
-  std::abort();
 }
 
 void execute_pair(Op& op, uint32_t max_keys, ModelState& state) {
   ModelState after = state;
   op.code = StatusCode::kOk;
   for (size_t i = 0; i < 2; ++i) {
-    const Step done = step(op.kind, op.keys[i], op.written[i], max_keys, after);
+    const Step done = step(op, i, max_keys, after);
     op.item_codes[i] = done.code;
     op.seen[i] = done.seen;
     if (op.code == StatusCode::kOk) op.code = done.code;
@@ -96,8 +134,23 @@ struct ConfigurationHash {
   }
 };
 
+// Those whose entries may have expired when they come.
+uint64_t late_ones(const History& history) {
+  uint64_t late = 0;
+  for (size_t i = 0; i < history.size(); ++i) {
+    const Op& put = history[i];
+    if (put.kind != OpKind::kPutExpiring) continue;
+    const bool meets = std::any_of(history.begin(), history.end(), [&](const Op& op) {
+      return op.kind == OpKind::kAdvance && op.called <= put.returned && put.called <= op.returned;
+    });
+    if (meets) late |= uint64_t{1} << i;
+  }
+  return late;
+}
+
 bool search(const History& history, const Model& model) {
   if (history.size() > kMaxHistory) std::abort();
+  const uint64_t late = late_ones(history);
   const uint64_t all =
       history.size() == kMaxHistory ? ~uint64_t{0} : (uint64_t{1} << history.size()) - 1;
   std::unordered_set<Configuration, ConfigurationHash> seen;
@@ -117,7 +170,11 @@ bool search(const History& history, const Model& model) {
       if (op.called > horizon) continue;
       Configuration next{at.done | (rest & ~(rest - 1)), at.state};
       if (!explains(op, model.max_keys, next.state)) continue;
-      if (next.state == at.state) {
+      if ((late & rest & ~(rest - 1)) != 0) {
+        Configuration gone = next;
+        gone.state[op.keys[0]] = kAbsent;
+        open.push_back(gone);
+      } else if (next.state == at.state) {
         // What changes nothing may as well come first: if any order works, this one does too.
         open.resize(before);
         open.push_back(next);
@@ -135,14 +192,16 @@ bool search(const History& history, const Model& model) {
 }
 
 constexpr std::array<std::string_view, kOpKinds> kOpNames = {
-    "get",     "exists",     "set",      "put",      "update",      "delete_key",
-    "consume", "count_keys", "get pair", "set pair", "delete pair", "consume pair"};
+    "get",         "exists",       "set",         "put",      "update",
+    "delete_key",  "consume",      "count_keys",  "add",      "compare_and_set",
+    "increment",   "put expiring", "advance",     "get pair", "set pair",
+    "delete pair", "consume pair", "set and add", "move"};
 
 }  // namespace
 
 void execute(Op& op, uint32_t max_keys, ModelState& state) {
   if (is_pair(op.kind)) return execute_pair(op, max_keys, state);
-  const Step done = step(op.kind, op.keys[0], op.written[0], max_keys, state);
+  const Step done = step(op, 0, max_keys, state);
   op.code = done.code;
   op.seen[0] = done.seen;
 }
@@ -159,7 +218,8 @@ bool is_linearizable(const History& history, const Model& model) {
   };
   for (const Op& op : history) {
     if (is_pair(op.kind)) join(op.keys[0], op.keys[1]);
-    if (op.kind == OpKind::kCountKeys || model.max_keys != 0) group.fill(0);
+    const bool is_global = op.kind == OpKind::kCountKeys || op.kind == OpKind::kAdvance;
+    if (is_global || model.max_keys != 0) group.fill(0);
   }
   for (uint8_t g = 0; g < kMaxModelKeys; ++g) {
     History part;
@@ -186,6 +246,7 @@ std::string to_string(const History& history, const Model& model) {
       out << " k" << int{op.keys[i]};
       if (op.written[i] != kAbsent) out << ":=" << op.written[i];
     }
+    if (op.kind == OpKind::kCompareAndSet) out << " over " << op.expected;
     out << " -> " << status_code_name(op.code);
     for (size_t i = 0; i < (is_pair(op.kind) ? 2 : 1); ++i) {
       if (is_pair(op.kind)) out << ' ' << status_code_name(op.item_codes[i]);

@@ -40,13 +40,22 @@ enum class OpKind : uint8_t {
   kDelete,  // code Ok: it was there; NotFound: it was not
   kConsume,
   kCountKeys,  // of the whole map; the result in seen[0]
+  kAdd,
+  kCompareAndSet,  // over the value `expected`: no value may be written twice where it is used
+  kIncrement,      // by 1, from 0; tells the sum
+  kPutExpiring,    // to be gone at the next kAdvance
+  kAdvance,        // of the clock: what expires is gone
   // All or nothing, of two keys, which may be the same one.
   kGetPair,
   kSetPair,
   kDeletePair,
   kConsumePair,
+  kSetAddPair,  // an AtomicBatch: sets the first key, adds the second
+  kMovePair,    // an AtomicBatch: consumes the first key, sets the second
 };
-inline constexpr size_t kOpKinds = 12;
+inline constexpr size_t kOpKinds = 19;
+// Of values in a ModelState: the entry expires. Values that are written or seen are below.
+inline constexpr uint16_t kExpires = 0x8000;
 
 constexpr bool is_pair(OpKind kind) { return kind >= OpKind::kGetPair; }
 
@@ -55,6 +64,7 @@ struct Op {
   OpKind kind = OpKind::kGet;
   std::array<uint8_t, 2> keys{};      // the second for pairs alone
   std::array<uint16_t, 2> written{};  // not kAbsent
+  uint16_t expected = kAbsent;        // by compare_and_set
 
   StatusCode code = StatusCode::kOk;                                       // of the call
   std::array<StatusCode, 2> item_codes{StatusCode::kOk, StatusCode::kOk};  // of pairs
@@ -72,7 +82,9 @@ using History = std::vector<Op>;
 // Does what the operation asks, alone, and fills in what comes out.
 void execute(Op& op, uint32_t max_keys, ModelState& state);
 
-// At most kMaxHistory operations, in any order. Keys that no operation connects are checked apart.
+// At most kMaxHistory operations, in any order. An expiry counts from an instant of its put that
+// may be before the one at which the value gets there: where the clock was advanced meanwhile, the
+// entry may have expired when it comes. Keys that no operation connects are checked apart.
 bool is_linearizable(const History& history, const Model& model);
 
 // One line for each operation, in the order of the calls.
