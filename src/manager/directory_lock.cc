@@ -41,6 +41,11 @@ class Registry {
     return Status();
   }
 
+  void add_share(uint64_t device, uint64_t inode) {
+    const MutexLock lock(mutex_);
+    ++locked_.find({device, inode})->second.shares;
+  }
+
   void remove(uint64_t device, uint64_t inode) {
     const MutexLock lock(mutex_);
     const auto found = locked_.find({device, inode});
@@ -72,6 +77,15 @@ Result<DirectoryLock> DirectoryLock::acquire(const Directory& directory) try {
   return lock;
 } catch (const std::bad_alloc&) {
   return StatusCode::kNoMemory;
+}
+
+DirectoryLock DirectoryLock::share() const {
+  DirectoryLock other;
+  if (held_) Registry::of_process().add_share(device_, inode_);
+  other.device_ = device_;
+  other.inode_ = inode_;
+  other.held_ = held_;
+  return other;
 }
 
 DirectoryLock::~DirectoryLock() {

@@ -26,6 +26,8 @@ class DirectoryLock {
   }
   ~DirectoryLock();
 
+  // Another share in the same lock.
+  DirectoryLock share() const;
   // DirectoryLocked when another process has it; Io, NoMemory. Safe for concurrent use.
   static Result<DirectoryLock> acquire(const Directory& directory);
 

@@ -23,9 +23,13 @@ constexpr uint64_t kNoOwner = 0;
 // Every configuration that is in a file has another number, as far as 64 bits tell.
 uint64_t revision_of(const NamespaceImpl& impl) {
   const NamespaceConfig config = impl.get_config();
-  const std::array<uint64_t, 6> fields = {
-      impl.id(),           config.max_keys,    config.max_value_size,
-      config.max_key_size, config.shard_count, static_cast<uint64_t>(config.lock_timeout.count())};
+  const std::array<uint64_t, 7> fields = {impl.id(),
+                                          config.max_keys,
+                                          config.max_value_size,
+                                          config.max_bytes,
+                                          config.max_key_size,
+                                          config.shard_count,
+                                          static_cast<uint64_t>(config.lock_timeout.count())};
   return KeyHash::of_process()({reinterpret_cast<const char*>(fields.data()), sizeof fields}).hash;
 }
 

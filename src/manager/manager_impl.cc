@@ -9,6 +9,7 @@
 namespace rkvs::internal {
 
 Status ManagerImpl::close() {
+  if (is_called_back()) return check_initialized();
   if (autosave_.on_own_thread()) {
     return make_error(StatusCode::kWouldDeadlock,
                       "close() called on the autosave thread, which it would have to wait for");
@@ -21,8 +22,12 @@ Status ManagerImpl::close() {
     const WriterLock lock(mutex_);
     namespaces.swap(namespaces_);
   }
-  for (auto& [name, impl] : namespaces) impl->close(StatusCode::kClosed);
-  // Other processes may save from here on.
+  {
+    const MutexLock ending(ending_mutex_);
+    for (auto& [name, impl] : namespaces) impl->end(StatusCode::kClosed);
+  }
+  for (auto& [name, impl] : namespaces) impl->free_data();
+  // Other processes may save from here on, or from the end of the last save that is on.
   const MutexLock lock(directory_mutex_);
   directory_lock_.reset();
   return status;
@@ -41,6 +46,7 @@ Status ManagerImpl::check_initialized() const {
 
 Status ManagerImpl::initialize(std::optional<std::string_view> file,
                                const OperationOptions& options) {
+  if (is_called_back()) return check_initialized();
   if (initializing_thread_.load() == std::this_thread::get_id()) {
     return make_error(StatusCode::kWouldDeadlock, "initialize() called by its own progress hook");
   }
@@ -86,12 +92,20 @@ Status ManagerImpl::initialize_once(std::optional<std::string_view> file, Operat
   }
   if (!config.max_bytes.has_value()) config.max_bytes = loaded.config.max_bytes.value_or(0);
   bytes_->set(*config.max_bytes, 0);
+  // What was saved within the limit loads: tables may be larger here than they were there, so that
+  // entries alone are held to it.
+  uint64_t entry_bytes = 0;
+  for (const auto& [impl, autosave] : loaded.namespaces) entry_bytes += impl->entry_bytes();
+  if (bytes_->limit() != 0 && entry_bytes > bytes_->limit()) {
+    return make_error(StatusCode::kMemoryLimit, "the entries of \"", report.file, "\" take ",
+                      entry_bytes, " bytes; max_bytes is ", bytes_->limit());
+  }
   NamespaceMap namespaces;
   for (const auto& [impl, autosave] : loaded.namespaces) {
     const auto stats = impl->stats();
     if (!stats.ok()) return stats.status();
     report.keys += stats->key_count;
-    if (Status status = adopt(*impl); !status.ok()) return status;
+    if (Status status = adopt(*impl, Charge::kAlways); !status.ok()) return status;
     namespaces.emplace(impl->name(), impl);
   }
   report.namespaces = namespaces.size();
@@ -161,13 +175,14 @@ Status ManagerImpl::add(const NamespacePtr& added) {
   return Status();
 }
 
-Status ManagerImpl::adopt(NamespaceImpl& impl) {
-  if (!impl.share_budget(bytes_)) {
+Status ManagerImpl::adopt(NamespaceImpl& impl, Charge charge) {
+  if (!impl.share_budget(bytes_, charge == Charge::kAlways)) {
     return make_error(StatusCode::kMemoryLimit, "namespace \"", impl.name(),
                       "\" does not fit into the manager's max_bytes = ", bytes_->limit());
   }
   if (options_.detailed_metrics) impl.enable_metrics();
-  impl.set_expiries_hook([ticker = ticker_] { ticker->start(); });
+  impl.set_hooks([ticker = ticker_] { return ticker->start(); },
+                 [ticker = ticker_](Deadline& limit) { ticker->tick_now(limit); });
   if (impl.has_expiries()) ticker_->start();
   return Status();
 }
@@ -220,7 +235,8 @@ void ManagerImpl::reclaim_expired() const noexcept try {
   if (!all.ok()) return;
   for (const NamespacePtr& impl : *all) {
     OperationTime time(time_);
-    impl->reclaim_expired(time);
+    Deadline limit = impl->deadline();
+    impl->reclaim_expired(time, limit);
   }
 } catch (const std::bad_alloc&) {
   // The next time.
@@ -241,18 +257,22 @@ Status ManagerImpl::remove(std::string_view name) {
   if (Status status = check_initialized(); !status.ok()) return status;
   NamespacePtr removed;
   {
-    const WriterLock lock(mutex_);
-    const auto it = namespaces_.find(name);
-    if (it == namespaces_.end()) {
-      return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
-                        name.substr(0, kMaxNamespaceNameSize), "\"");
+    const MutexLock ending(ending_mutex_);
+    {
+      const WriterLock lock(mutex_);
+      const auto it = namespaces_.find(name);
+      if (it == namespaces_.end()) {
+        return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
+                          name.substr(0, kMaxNamespaceNameSize), "\"");
+      }
+      removed = std::move(it->second);
+      namespaces_.erase(it);
+      ++revision_;
+      retired_changes_ += removed->changes() + 1;
     }
-    removed = std::move(it->second);
-    namespaces_.erase(it);
-    ++revision_;
-    retired_changes_ += removed->changes() + 1;
+    removed->end(StatusCode::kNamespaceDeleted);
   }
-  removed->close(StatusCode::kNamespaceDeleted);
+  removed->free_data();
   end_autosave(removed);
   return Status();
 }
@@ -294,6 +314,7 @@ StorageConfig ManagerImpl::get_config() const {
 Status ManagerImpl::update_config(const StorageConfig& config) {
   if (Status status = check_initialized(); !status.ok()) return status;
   const uint64_t limit = config.max_namespaces.value_or(0);
+  const MutexLock ending(ending_mutex_);
   const WriterLock lock(mutex_);
   if (limit != 0 && namespaces_.size() > limit) {
     return make_error(StatusCode::kLimitBelowUse, "max_namespaces ", limit, " is below the ",

@@ -117,7 +117,8 @@ class ManagerImpl {
   Status add(const NamespacePtr& added);
   Status check_room(std::string_view name) const RKVS_REQUIRES_SHARED(mutex_);
   // Makes a namespace that nobody has yet one of this manager's. MemoryLimit.
-  Status adopt(NamespaceImpl& impl);
+  enum class Charge { kIfItFits, kAlways };
+  Status adopt(NamespaceImpl& impl, Charge charge = Charge::kIfItFits);
   // Sets the limit of all namespaces together. LimitBelowUse, Timeout.
   Status set_max_bytes(uint64_t max_bytes) RKVS_REQUIRES(mutex_);
   void reclaim_expired() const noexcept;
@@ -125,7 +126,11 @@ class ManagerImpl {
   // NoPersistence, Io.
   Result<const Directory*> directory();
   // The same, once it is this process that saves into it. DirectoryLocked.
-  Result<const Directory*> directory_to_save();
+  struct SavePlace {
+    const Directory* directory = nullptr;
+    DirectoryLock lock{};  // for as long as the save lasts, whatever happens to the manager's own
+  };
+  Result<SavePlace> directory_to_save();
   Result<LoadedSnapshot> read_file(std::string_view file, const SnapshotSelection& selection,
                                    OperationMonitor& monitor);
   // All of `file`, or of the newest of its generations that is whole; `report` says which, and
@@ -193,6 +198,10 @@ class ManagerImpl {
   Mutex initialize_mutex_;
   // Whose it is: a progress hook must not call it again.
   std::atomic<std::thread::id> initializing_thread_{};
+
+  // One namespace at a time leaves, or all of them; before mutex_. Whoever sums up what namespaces
+  // take holds it: then none is off the map and on the account still.
+  Mutex ending_mutex_;
 
   // Guards the map and the configuration; before the locks of namespaces. Held for look-ups and
   // changes alone, never during I/O.

@@ -124,30 +124,37 @@ Result<const Directory*> ManagerImpl::directory() try {
   return StatusCode::kNoMemory;
 }
 
-Result<const Directory*> ManagerImpl::directory_to_save() {
-  auto directory = this->directory();
-  if (!directory.ok()) return directory;
+Result<ManagerImpl::SavePlace> ManagerImpl::directory_to_save() {
+  const auto directory = this->directory();
+  if (!directory.ok()) return directory.status();
+  SavePlace place{*directory, DirectoryLock()};
   {
     const MutexLock lock(directory_mutex_);
-    if (directory_lock_.has_value()) return directory;
-    auto locked = DirectoryLock::acquire(**directory);
-    if (!locked.ok()) return locked.status();
-    directory_lock_.emplace(*std::move(locked));
+    // The last saves of all are autosave's.
+    if (is_closed() && !autosave_.on_own_thread()) return check_initialized();
+    const bool first = !directory_lock_.has_value();
+    if (first) {
+      auto locked = DirectoryLock::acquire(**directory);
+      if (!locked.ok()) return locked.status();
+      directory_lock_.emplace(*std::move(locked));
+    }
+    place.lock = directory_lock_->share();
+    if (!first) return place;
   }
   // What a process left that died in the middle of a save.
   const auto removed = (*directory)->remove_stale_temporaries();
   if (removed.ok() && *removed != 0) {
     log(LogLevel::kInfo, "removed ", *removed, " unfinished files of saves that never ended");
   }
-  return directory;
+  return place;
 }
 
 Status ManagerImpl::save(const std::vector<NamespacePtr>& namespaces, std::string_view file,
                          const OperationOptions& options, size_t at_least,
                          uint32_t generations) try {
-  const auto directory = directory_to_save();
-  if (!directory.ok()) return directory.status();
-  auto target = AtomicFile::create(**directory, file, generations);
+  const auto place = directory_to_save();
+  if (!place.ok()) return place.status();
+  auto target = AtomicFile::create(*place->directory, file, generations);
   if (!target.ok()) return target.status();
   auto cut = [&] {
     const HistogramTimer timer(&save_metrics_.cut);

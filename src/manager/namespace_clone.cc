@@ -59,11 +59,21 @@ Result<NamespacePtr> ManagerImpl::clone(std::string_view name, std::string_view 
   auto created =
       NamespaceImpl::create(new_name, image.config, image.keys, KeyHash::of_process(), time_);
   if (!created.ok()) return created.status();
+  const uint64_t max_bytes = image.config.max_bytes;
   OperationMonitor monitor(options);
-  if (!restore_room(**created, image.keys)) return StatusCode::kNoMemory;
+  // Room ahead may be more than is needed, which a limit of bytes would count.
+  if (image.config.max_bytes == 0 && !restore_room(**created, image.keys)) {
+    return StatusCode::kNoMemory;
+  }
   if (Status status = fill(**created, image, (*cut)->steady_ms(), monitor); !status.ok())
     return status;
   cut->reset();
+  const auto stats = (*created)->stats();
+  if (!stats.ok()) return stats.status();
+  if (max_bytes != 0 && stats->memory_bytes > max_bytes) {
+    return make_error(StatusCode::kMemoryLimit, "the clone takes ", stats->memory_bytes,
+                      " bytes; the max_bytes of \"", name, "\" is ", max_bytes);
+  }
   if (Status status = add(*created); !status.ok()) return status;
   return created;
 } catch (const std::bad_alloc&) {

@@ -22,6 +22,9 @@ namespace {
 // bytes.
 constexpr uint64_t kFreeShards = uint64_t{1} << 20;
 
+// Half of what the format allows: there must be versions left for what comes.
+constexpr uint64_t kGreatestVersion = kMaxSnapshotVersion / 2;
+
 // Reading and checking takes about as long as filling tables, so that many threads would only wait
 // for their turn at the file. Each should have some chunks to work on.
 constexpr unsigned kMostThreads = 4;
@@ -144,6 +147,9 @@ class Loader {
   Status begin_namespace(const SnapshotNamespace& info) RKVS_REQUIRES(mutex_) try {
     wanted_ = !selection_.from.has_value() || *selection_.from == info.name;
     if (!wanted_) return Status();
+    if (info.last_version > kGreatestVersion) {
+      return corrupt(info.name, "its versions would run out");
+    }
     const NamespaceConfig config = config_of(info);
     for (const Status& status : {validate_namespace_name(info.name), validate_config(config)}) {
       if (!status.ok()) return corrupt(info.name, status.message());
@@ -153,10 +159,15 @@ class Loader {
       return make_error(StatusCode::kMemoryLimit, "\"", file_, "\" asks for ", shards_,
                         " shards, which is out of proportion to its size");
     }
-    auto created = NamespaceImpl::create(selection_.new_name.value_or(info.name), config,
-                                         info.entry_count, KeyHash::of_process(), time_);
+    // Only as much room ahead of the entries as the file can fill, all namespaces together.
+    const uint64_t expected = std::min(info.entry_count, file_size_ / kMinEntrySize - presized_);
+    presized_ += expected;
+    auto created = NamespaceImpl::create(selection_.new_name.value_or(info.name), config, expected,
+                                         KeyHash::of_process(), time_);
     if (!created.ok()) return created.status();
-    if (!restore_room(**created, info.entry_count)) return StatusCode::kNoMemory;
+    if (config.max_bytes == 0 && limits_.max_bytes == 0 && !restore_room(**created, expected)) {
+      return StatusCode::kNoMemory;
+    }
     restore_last_version(**created, info.last_version);
     entries_total_.fetch_add(info.entry_count, std::memory_order_relaxed);
     loaded_.namespaces.push_back({*std::move(created), info.autosave});
@@ -220,6 +231,7 @@ class Loader {
   bool ended_ RKVS_GUARDED_BY(mutex_) = false;
   bool wanted_ RKVS_GUARDED_BY(mutex_) = false;
   uint64_t shards_ RKVS_GUARDED_BY(mutex_) = 0;
+  uint64_t presized_ RKVS_GUARDED_BY(mutex_) = 0;  // entries
 };
 
 }  // namespace

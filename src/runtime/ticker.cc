@@ -1,18 +1,41 @@
 #include "runtime/ticker.h"
 
+#include <csignal>
+#include <new>
 #include <system_error>
 #include <utility>
 
 namespace rkvs::internal {
 
-void Ticker::start() noexcept {
+bool Ticker::start() noexcept {
   const MutexLock lock(mutex_);
-  if (stopped_ || thread_.joinable()) return;
+  if (stopped_ || thread_.joinable()) return true;
+  // Signals are for the threads of the program.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = true;
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error&) {
-    // The next start() tries again.
+    started = false;
+  } catch (const std::bad_alloc&) {
+    started = false;
   }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
+}
+
+void Ticker::tick_now(Deadline& limit) {
+  if (!tick_mutex_.lock_until(limit)) return;
+  bool stopped = false;
+  {
+    const MutexLock lock(mutex_);
+    stopped = stopped_;
+  }
+  if (!stopped) tick_();
+  tick_mutex_.unlock();
 }
 
 void Ticker::stop() {
@@ -24,6 +47,8 @@ void Ticker::stop() {
   }
   wake_.notify_all();
   if (thread.joinable()) thread.join();
+  // A tick_now() that is on.
+  const MutexLock tick(tick_mutex_);
 }
 
 void Ticker::run() {
@@ -36,7 +61,8 @@ void Ticker::run() {
       }
       if (stopped_) return;
     }
-    tick_();
+    Deadline never = Deadline::never();
+    tick_now(never);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/condition.h"
+#include "base/deadline.h"
 #include "base/mutex.h"
 #include "base/thread_annotations.h"
 
@@ -22,9 +23,11 @@ class Ticker {
   Ticker(const Ticker&) = delete;
   Ticker& operator=(const Ticker&) = delete;
 
-  // From any thread; once is enough. Where there is no thread to be had nothing happens, and it may
-  // be called again.
-  void start() noexcept;
+  // From any thread. False where there is no thread to be had: then it may be called again.
+  bool start() noexcept;
+  // Ticks now, on the calling thread, unless it has been stopped or another tick lasts until the
+  // deadline.
+  void tick_now(Deadline& limit);
   // Waits for a tick that is on. For good.
   void stop();
 
@@ -34,6 +37,8 @@ class Ticker {
   const std::chrono::milliseconds interval_;
   const std::function<void()> tick_;
 
+  // Held during a tick; before mutex_.
+  Mutex tick_mutex_;
   Mutex mutex_;
   Condition wake_;
   bool stopped_ RKVS_GUARDED_BY(mutex_) = false;

@@ -152,7 +152,7 @@ Result<std::vector<uint64_t>> Namespace::shard_key_counts() const {
   }
   Deadline deadline = self.deadline();
   OperationTime time(self.time());
-  self.reclaim_expired(time);
+  self.reclaim_expired(time, deadline);
   const AllLock<Access::kRead> all(self.shards(), deadline);
   if (!all.held()) return self.error(all.code());
   const uint32_t count = self.shards().routing().shard_count();

@@ -98,11 +98,14 @@ class AtomicCall {
 
   void run_locked() {
     auto& usage = self_.usage();
-    if (usage.max_keys() != 0 || usage.counts_bytes()) self_.reclaim_expired(call_.time());
+    if (usage.max_keys() != 0 || usage.counts_bytes()) {
+      self_.reclaim_expired(call_.time(), call_.deadline());
+    }
     bool no_memory = false;
     std::vector<EntryRef> gone;
     const StatusCode code =
         plan_.run<Access::kWrite>(call_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
+          call_.time().reset();
           ByteCharge charge(usage, plan_);
           if (!plan_.reclaim(usage, call_.time(), gone)) throw std::bad_alloc();
           gone.reserve(gone.size() + states_.size());

@@ -79,6 +79,7 @@ BatchResult read_batch(NamespaceImpl& self, std::span<const std::string_view> ke
   batch.in_slices([&](size_t begin, size_t end) {
     BatchPlan plan(self.shards(), end - begin, [&](size_t i) { return keys[begin + i]; });
     const StatusCode code = plan.run<Access::kRead>(batch.deadline(), [&](auto&) {
+      batch.time().reset();
       plan.for_each([&](size_t i) {
         const Shard& shard = plan.shard(i);
         shard.mutex.assert_held_shared();
@@ -106,6 +107,7 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
     EntrySet seen(batch.atomic() ? plan.size() : 0);
     std::vector<EntryRef> removed;
     const StatusCode code = plan.run<Access::kWrite>(batch.deadline(), [&](auto&) {
+      batch.time().reset();
       const ByteCharge charge(self.usage(), plan);
       if (!plan.reclaim(self.usage(), batch.time(), removed)) throw std::bad_alloc();
       removed.reserve(removed.size() + plan.size());
@@ -188,9 +190,12 @@ class SetSlice {
     std::vector<EntryRef> gone;
     // What has expired must not be in the way of a limit.
     Usage& usage = batch_.self().usage();
-    if (usage.max_keys() != 0 || usage.counts_bytes()) batch_.self().reclaim_expired(batch_.time());
+    if (usage.max_keys() != 0 || usage.counts_bytes()) {
+      batch_.self().reclaim_expired(batch_.time(), batch_.deadline());
+    }
     const StatusCode code =
         plan_.run<Access::kWrite>(batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
+          batch_.time().reset();
           ByteCharge charge(usage, plan_);
           if (!plan_.reclaim(usage, batch_.time(), gone)) throw std::bad_alloc();
           // Once more: a limit may have shrunk before the locks were had.

@@ -48,6 +48,14 @@ Result<std::unique_ptr<Cut>> Cut::take(std::vector<std::shared_ptr<NamespaceImpl
       }
       break;
     }
+    // What was deleted is not part of it. What was closed was closed with everything else: a file
+    // without it would be taken for a store without it.
+    for (const NamespaceImage& image : cut->namespaces_) {
+      const StatusCode code = image.impl_->shards().closed_code();
+      if (image.attached_ == 0 && code != StatusCode::kNamespaceDeleted) {
+        return image.impl_->error(code);
+      }
+    }
     std::erase_if(cut->namespaces_, [](NamespaceImage& image) {
       if (image.attached_ != 0) return false;
       // Not with the cut's own mark, which would end the saves of the others.

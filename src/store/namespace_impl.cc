@@ -228,7 +228,7 @@ Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limi
     store_limits(config);
   } else {
     OperationTime time(time_);
-    reclaim_expired(time);
+    reclaim_expired(time, limit);
     // With every shard held, so that nothing that was allowed before is stored after.
     const AllLock<Access::kWrite> all(*shards_, limit);
     if (!all.held()) return error(all.code());
@@ -315,7 +315,7 @@ Result<NamespaceStats> NamespaceImpl::stats() {
   Deadline limit = deadline();
   OperationTime time(time_);
   for (int tries = 0;; ++tries) {
-    reclaim_expired(time);
+    reclaim_expired(time, limit);
     const AllLock<Access::kRead> all(*shards_, limit);
     if (!all.held()) return error(all.code());
     time.reset();
@@ -346,7 +346,7 @@ Result<NamespaceStats> NamespaceImpl::stats() {
 Result<std::vector<ShardStats>> NamespaceImpl::shard_stats() try {
   Deadline limit = deadline();
   OperationTime time(time_);
-  reclaim_expired(time);
+  reclaim_expired(time, limit);
   std::vector<ShardStats> list;
   list.reserve(kMaxShardCount);
   const AllLock<Access::kRead> all(*shards_, limit);
@@ -380,14 +380,16 @@ void NamespaceImpl::count_refusal(StatusCode code, std::string_view key) const {
   if (shard != Routing::kNoShard) (*shards_)[shard].count_rejected();
 }
 
-uint64_t NamespaceImpl::reclaim_expired(OperationTime& time) {
+uint64_t NamespaceImpl::reclaim_expired(OperationTime& time, Deadline& limit) {
   if (!has_expiries() || is_called_back()) return 0;
   uint64_t reclaimed = 0;
   for (uint32_t i = 0; i < shards_->constructed(); ++i) {
     Shard& shard = (*shards_)[i];
     while (shard.next_expiry() <= time.now()) {
       Reclaimed gone;
-      const WriterLock lock(shard.mutex);
+      if (!lock_shard<Access::kWrite>(shard, limit)) return reclaimed;
+      const HeldShard<Access::kWrite> lock(shard);
+      shard.mutex.assert_held();
       // What a save still needs of a closed namespace is on nobody's account any more.
       if (shards_->routing().is_closed()) return reclaimed;
       const ByteCharge charge(usage_, shard);
@@ -400,12 +402,19 @@ uint64_t NamespaceImpl::reclaim_expired(OperationTime& time) {
   return reclaimed;
 }
 
-bool NamespaceImpl::reclaim_for_room(OperationTime& time, StatusCode refusal) {
-  if (!has_expiries()) return false;
+bool NamespaceImpl::reclaim_for_room(OperationTime& time, Deadline& limit, StatusCode refusal) {
+  const Budget* shared = usage_.shared();
+  const bool by_all = refusal == StatusCode::kMemoryLimit && shared != nullptr &&
+                      shared->limit() != 0 && on_full_ && !is_called_back();
+  if (!has_expiries() && !by_all) return false;
   time.reset();
-  if (reclaim_expired(time) != 0) return true;
+  if (reclaim_expired(time, limit) != 0) return true;
   // Somebody else may have been faster.
-  return refusal == StatusCode::kTooManyKeys && usage_.headroom() != 0;
+  if (refusal == StatusCode::kTooManyKeys) return usage_.headroom() != 0;
+  if (!by_all) return false;
+  const uint64_t before = shared->used();
+  on_full_(limit);
+  return shared->used() < before;
 }
 
 int64_t NamespaceImpl::next_expiry() const {
@@ -423,7 +432,7 @@ Result<uint64_t> NamespaceImpl::clear() try {
   {
     Deadline limit = deadline();
     OperationTime time(time_);
-    reclaim_expired(time);
+    reclaim_expired(time, limit);
     const AllLock<Access::kWrite> all(*shards_, limit);
     if (!all.held()) return error(all.code());
     size_t collisions = 0;
@@ -463,18 +472,31 @@ uint64_t NamespaceImpl::changes() const {
   return changes;
 }
 
-bool NamespaceImpl::share_budget(std::shared_ptr<Budget> budget) {
+uint64_t NamespaceImpl::entry_bytes() const {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < shards_->constructed(); ++i) {
+    const ReaderLock lock((*shards_)[i].mutex);
+    bytes += (*shards_)[i].entry_memory();
+  }
+  return bytes;
+}
+
+bool NamespaceImpl::share_budget(std::shared_ptr<Budget> budget, bool even_if_it_does_not_fit) {
   Deadline never = Deadline::never();
   const AllLock<Access::kWrite> all(*shards_, never);
-  if (!budget->reserve(sum(all).memory_bytes)) return false;
+  const uint64_t memory = sum(all).memory_bytes;
+  if (even_if_it_does_not_fit) {
+    budget->charge(static_cast<int64_t>(memory));
+  } else if (!budget->reserve(memory)) {
+    return false;
+  }
   usage_.share(std::move(budget));
   return true;
 }
 
-void NamespaceImpl::close(StatusCode code) {
+void NamespaceImpl::end(StatusCode code) {
   resizer_.close(code);
   return_bytes();
-  shards_->clear();
 }
 
 void NamespaceImpl::return_bytes() {

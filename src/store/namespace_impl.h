@@ -132,20 +132,30 @@ class NamespaceImpl {
   bool has_expiries() const { return has_expiries_.load(std::memory_order_relaxed); }
   // To be called before one is put in. The first time, the hook is called; without a lock held.
   void note_expiries() {
-    if (has_expiries()) [[likely]]
+    if (expiries_noted_.load(std::memory_order_relaxed)) [[likely]]
       return;
-    if (!has_expiries_.exchange(true) && on_expiries_) on_expiries_();
+    has_expiries_.store(true, std::memory_order_relaxed);
+    if (!on_expiries_ || on_expiries_()) expiries_noted_.store(true, std::memory_order_relaxed);
   }
-  // Set before anybody else has the namespace. Must not throw.
-  void set_expiries_hook(std::function<void()> hook) { on_expiries_ = std::move(hook); }
-  // Takes out every entry whose time has come, some at a time. Returns how many there were.
-  uint64_t reclaim_expired(OperationTime& time);
+  // What the manager does for its namespaces; both are called without a lock held, and must not
+  // throw. Set before anybody else has the namespace.
+  //   on_expiries: there are entries that expire; false if it should be told again.
+  //   on_full: reclaims what has expired in all namespaces.
+  void set_hooks(std::function<bool()> on_expiries, std::function<void(Deadline&)> on_full) {
+    on_expiries_ = std::move(on_expiries);
+    on_full_ = std::move(on_full);
+  }
+  // Takes out every entry whose time has come, some at a time, as far as the deadline allows.
+  // Returns how many there were.
+  uint64_t reclaim_expired(OperationTime& time, Deadline& limit);
   // For an operation that a limit refused, without a lock held: whether it may try again, because
   // there is room now that there was not.
-  bool reclaim_for_room(OperationTime& time, StatusCode refusal);
+  bool reclaim_for_room(OperationTime& time, Deadline& limit, StatusCode refusal);
   // Puts the bytes of this namespace, which nobody else has yet, on the account of several
   // together. False when there is no room for them.
-  bool share_budget(std::shared_ptr<Budget> budget);
+  bool share_budget(std::shared_ptr<Budget> budget, bool even_if_it_does_not_fit);
+  // What its entries take, without tables. Of a namespace that nobody else has yet.
+  uint64_t entry_bytes() const;
   // When the next entry expires, or ExpiryQueue::kNever.
   int64_t next_expiry() const;
 
@@ -154,7 +164,13 @@ class NamespaceImpl {
   ShardUsage sum(const AllLock<kAccess>& all) const;
 
   // Ends the namespace: every operation that begins from now on answers `code`; frees the data.
-  void close(StatusCode code);
+  void close(StatusCode code) {
+    end(code);
+    free_data();
+  }
+  // Its halves: the second one may take long.
+  void end(StatusCode code);
+  void free_data() { shards_->clear(); }
 
  private:
   NamespaceImpl(std::string_view name, const NamespaceConfig& config,
@@ -179,7 +195,9 @@ class NamespaceImpl {
   const TimeSource& time_;
   std::atomic<bool> has_expiries_{false};
   std::atomic<bool> closed_{false};
-  std::function<void()> on_expiries_;
+  std::atomic<bool> expiries_noted_{false};
+  std::function<bool()> on_expiries_;
+  std::function<void(Deadline&)> on_full_;
 
   // Read by every operation, changed one at a time with config_mutex_ held.
   std::atomic<int64_t> lock_timeout_;  // nanoseconds

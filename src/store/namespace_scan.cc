@@ -38,16 +38,17 @@ class ScanState {
       if (code != StatusCode::kOk) return impl_->error(code);
     }
     items.reserve(std::min(limit, listed_.size()));
-    while (items.size() < limit && !listed_.empty()) {
-      EntryRef& entry = listed_.back();
+    size_t left = listed_.size();
+    while (items.size() < limit && left != 0) {
+      EntryRef& entry = listed_[--left];
       // It may have expired since it was listed.
-      if (entry->is_live(time)) {
-        ScanItem item{std::string(entry->key()), std::nullopt, entry->version()};
-        if (options_.with_values) item.value = entry->share();
-        items.push_back(std::move(item));
-      }
-      listed_.pop_back();
+      if (!entry->is_live(time)) continue;
+      ScanItem item{std::string(entry->key()), std::nullopt, entry->version()};
+      if (options_.with_values) item.value = entry->share();
+      items.push_back(std::move(item));
     }
+    // Only now: without memory for all of them none is given out, and none is lost.
+    while (listed_.size() > left) listed_.pop_back();
     return items;
   }
 

@@ -77,7 +77,7 @@ class Modify {
       }
       const bool full =
           status.code() == StatusCode::kTooManyKeys || status.code() == StatusCode::kMemoryLimit;
-      if (!full || !self_.reclaim_for_room(time_, status.code())) return status;
+      if (!full || !self_.reclaim_for_room(time_, deadline_, status.code())) return status;
       if (internal::is_too_late(tries, deadline_)) return self_.error(StatusCode::kTimeout);
     }
   }

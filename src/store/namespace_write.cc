@@ -53,7 +53,7 @@ class Write {
       }
       if (code != StatusCode::kTooManyKeys && code != StatusCode::kMemoryLimit) [[likely]]
         return code;
-      if (!self_.reclaim_for_room(time_, code)) return code;
+      if (!self_.reclaim_for_room(time_, deadline_, code)) return code;
       if (is_too_late(tries, deadline_)) return StatusCode::kTimeout;
     }
   }
@@ -166,25 +166,28 @@ class Write {
 };
 
 // The way of most overwrites: a value of the same size that nobody holds needs no new entry, and
-// so no memory. False, with nothing done, for everything else.
-bool overwrite(NamespaceImpl& self, std::string_view key, std::string_view value) {
+// so no memory. NotApplied, with nothing done, for everything else.
+StatusCode overwrite(NamespaceImpl& self, std::string_view key, std::string_view value) {
+  constexpr StatusCode kElse = StatusCode::kNotApplied;
   if (value.size() > kLargestInPlace || self.check_key(key) != StatusCode::kOk ||
       self.check_value(value) != StatusCode::kOk) {
-    return false;
+    return kElse;
   }
   const HashedKey hashed = self.shards().hashed(key);
   Deadline deadline = self.deadline();
   const OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
-  if (!lock.held()) return false;
+  // What has waited for the whole of lock_timeout must not begin again.
+  if (!lock.held()) return lock.code();
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
   // Where entries expire, this one may have; and a limit may have shrunk before the lock was had.
   if (shard.next_expiry() != ExpiryQueue::kNever || self.check_key(key) != StatusCode::kOk ||
       self.check_value(value) != StatusCode::kOk) {
-    return false;
+    return kElse;
   }
   Entry** slot = shard.find_slot(hashed);
-  return slot != nullptr && shard.overwrite_in_place(hashed.hash, slot, value, 0);
+  const bool done = slot != nullptr && shard.overwrite_in_place(hashed.hash, slot, value, 0);
+  return done ? StatusCode::kOk : kElse;
 }
 
 Status refused(const NamespaceImpl& self, StatusCode code, const WriteRequest& request) {
@@ -272,7 +275,11 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
 }
 
 Status Namespace::put(std::string_view key, std::string_view value) {
-  if (impl_->metrics() == nullptr && internal::overwrite(*impl_, key, value)) return Status();
+  if (impl_->metrics() == nullptr) {
+    const StatusCode code = internal::overwrite(*impl_, key, value);
+    if (code == StatusCode::kOk) return Status();
+    if (code != StatusCode::kNotApplied) return impl_->error(code);
+  }
   WriteOutcome outcome;
   return write(*impl_, {.key = key, .value = value}, outcome);
 }

@@ -88,6 +88,7 @@ class alignas(64) Shard {
     return table_.size() + (extra_ == nullptr ? 0 : extra_->overflow.size());
   }
   ShardUsage usage() const RKVS_REQUIRES_SHARED(mutex) { return {size(), value_bytes_, memory()}; }
+  uint64_t entry_memory() const RKVS_REQUIRES_SHARED(mutex) { return entry_memory_; }
   // Of entries, table and queue, in bytes.
   uint64_t memory() const RKVS_REQUIRES_SHARED(mutex) {
     return entry_memory_ + table_.memory() + (expiries_ == nullptr ? 0 : expiries_->memory());

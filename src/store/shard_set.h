@@ -97,6 +97,19 @@ void unlock_shard(Shard& shard) RKVS_NO_THREAD_SAFETY_ANALYSIS {
   }
 }
 
+// Unlocks a shard that lock_shard() has locked.
+template <Access kAccess>
+class HeldShard {
+ public:
+  explicit HeldShard(Shard& shard) : shard_(shard) {}
+  ~HeldShard() { unlock_shard<kAccess>(shard_); }
+  HeldShard(const HeldShard&) = delete;
+  HeldShard& operator=(const HeldShard&) = delete;
+
+ private:
+  Shard& shard_;
+};
+
 // For those who found that a bucket had moved while they locked: whether to give up. They may do so
 // again and again without waiting for a lock, which is what starts a deadline's clock.
 inline bool is_too_late(int tries, Deadline& deadline) {

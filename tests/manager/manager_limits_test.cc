@@ -1,6 +1,7 @@
 // max_bytes of all namespaces together, counters, and expiries through saves, loads and clones.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -18,8 +19,7 @@ using internal::ManagerImpl;
 using internal::NamespaceImpl;
 using namespace std::chrono_literals;  // NOLINT
 
-// --- max_bytes
-// ------------------------------------------------------------------------------------
+// --- max_bytes -----------------------------------------------------------------------------------
 
 uint64_t memory_of_all(const StorageManager& manager) {
   uint64_t bytes = 0;
@@ -88,11 +88,46 @@ TEST(ManagerMaxBytes, ComesFromTheFileWhereTheProgramSaysNothing) {
   EXPECT_CODE(fill_up(ns, "k"), kMemoryLimit);
   EXPECT_LE(ns.metadata()->memory_bytes, uint64_t{1} << 19);
   StorageManager other = manager_in(directory, {.max_bytes = 100});
-  EXPECT_CODE(other.initialize("s.rkvs"), kMemoryLimit);
+  EXPECT_CODE(other.initialize("full.rkvs"), kMemoryLimit);
 }
 
-// --- Counters
-// -------------------------------------------------------------------------------------
+TEST(ManagerMaxBytes, WhatHasExpiredElsewhereIsNoReasonToRefuse) {
+  testing::ManualTime time;
+  ManagerImpl manager({.config = {.max_bytes = 1 << 20}}, internal::FileSystem::posix(),
+                      internal::AutosaveClock::real(), time);
+  ASSERT_OK(manager.initialize(std::nullopt));
+  Namespace a = NamespaceImpl::handle(*manager.create("a", {}));
+  Namespace b = NamespaceImpl::handle(*manager.create("b", {}));
+  for (int i = 0; a.put(std::to_string(i), std::string(5000, 'v'), {.expire_after = 10s}).ok();)
+    ++i;
+  EXPECT_CODE(b.put("k", std::string(50000, 'v')), kMemoryLimit);
+  time.advance(10s);
+  EXPECT_OK(b.put("k", std::string(50000, 'v')));
+}
+
+TEST(ManagerMaxBytes, AccountStaysRightWhenNamespacesLeaveWhileItChanges) {
+  StorageManager manager;
+  ASSERT_OK(manager.initialize());
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    for (uint64_t i = 0; !stop; ++i) {
+      static_cast<void>(manager.update_config({.max_bytes = i % 2 * (uint64_t{1} << 40)}));
+    }
+  });
+  for (int i = 0; i < 300; ++i) {
+    Namespace ns = *manager.create_namespace("n");
+    EXPECT_OK(ns.put("k", std::string(10000, 'v')));
+    EXPECT_OK(manager.delete_namespace("n"));
+  }
+  stop = true;
+  other.join();
+  ASSERT_OK(manager.update_config({.max_bytes = 1 << 20}));
+  Namespace ns = *manager.create_namespace("n");
+  EXPECT_OK(ns.put("k", std::string(500000, 'v'))) << "the account has fallen below nothing";
+  EXPECT_CODE(ns.put("l", std::string(700000, 'v')), kMemoryLimit);
+}
+
+// --- Counters ------------------------------------------------------------------------------------
 
 TEST(ManagerStats, CountWhatHappens) {
   StorageManager manager({.detailed_metrics = true});
@@ -172,8 +207,7 @@ TEST(ManagerStats, CountWaitsAndTimeouts) {
   EXPECT_GE(ns.metadata()->lock_waits, 1U);
 }
 
-// --- Expiries
-// -------------------------------------------------------------------------------------
+// --- Expiries ------------------------------------------------------------------------------------
 
 class ManagerTtlTest : public ::testing::Test {
  protected:
@@ -286,6 +320,9 @@ TEST(ManagerTransform, CallingTheManagerInsideWouldDeadlock) {
     EXPECT_CODE(manager.update_config({.max_bytes = 100}), kWouldDeadlock);
     EXPECT_CODE(manager.all_namespace_stats(), kWouldDeadlock);
     EXPECT_CODE(manager.clone_namespace("n", "m"), kWouldDeadlock);
+    EXPECT_CODE(manager.load_namespace_as("s.rkvs", "m"), kWouldDeadlock);
+    EXPECT_CODE(manager.initialize(), kWouldDeadlock);
+    EXPECT_CODE(manager.close(), kWouldDeadlock);
     return std::optional<std::string>("v");
   }));
   EXPECT_OK(manager.save_all("s.rkvs"));

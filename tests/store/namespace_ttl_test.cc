@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "store/namespace_image.h"
@@ -27,6 +28,10 @@ class TtlTest : public ::testing::TestWithParam<testing::HashStrength> {
     return NamespaceImpl::handle(*std::move(impl));
   }
   static NamespaceImpl& impl_of(const Namespace& ns) { return NamespaceImpl::of(ns); }
+  static uint64_t reclaim(const Namespace& ns, OperationTime& now) {
+    internal::Deadline never = internal::Deadline::never();
+    return impl_of(ns).reclaim_expired(now, never);
+  }
   // What is in memory, expired or not.
   static uint64_t stored(const Namespace& ns) {
     uint64_t keys = 0;
@@ -267,11 +272,11 @@ TEST_P(TtlTest, ReclaimTakesOutWhatHasExpiredAndNothingElse) {
   for (int i = 60; i < 90; i += 3) ASSERT_TRUE(ns.touch(std::to_string(i), 20ms).ok());
   time_.advance(10ms);
   OperationTime now(time_);
-  EXPECT_EQ(impl_of(ns).reclaim_expired(now), 170U);
+  EXPECT_EQ(reclaim(ns, now), 170U);
   EXPECT_EQ(stored(ns), 600U - 10 - 170);
   time_.advance(10ms);
   now.reset();
-  EXPECT_EQ(impl_of(ns).reclaim_expired(now), 410U);
+  EXPECT_EQ(reclaim(ns, now), 410U);
   EXPECT_EQ(stored(ns), 10U);
   EXPECT_EQ(impl_of(ns).next_expiry(), internal::ExpiryQueue::kNever);
 }
@@ -297,11 +302,11 @@ TEST_P(TtlTest, ExpiriesMoveWithTheirEntries) {
   time_.advance(10ms);
   EXPECT_EQ(ns.metadata()->key_count, 150U);
   OperationTime now(time_);
-  impl_of(ns).reclaim_expired(now);
+  reclaim(ns, now);
   EXPECT_EQ(stored(ns), 150U);
   time_.advance(1ms);
   now.reset();
-  impl_of(ns).reclaim_expired(now);
+  reclaim(ns, now);
   EXPECT_EQ(stored(ns), 0U);
 }
 
@@ -315,7 +320,7 @@ TEST_P(TtlTest, ReclaimingLeavesASaveItsImage) {
   ASSERT_TRUE(cut.ok());
   time_.advance(10ms);
   OperationTime now(time_);
-  EXPECT_EQ(impl_of(ns).reclaim_expired(now), 100U);
+  EXPECT_EQ(reclaim(ns, now), 100U);
   auto& image = (*cut)->namespaces().front();
   size_t saved = 0;
   for (uint32_t i = 0; i < image.shard_count(); ++i) {
@@ -326,6 +331,27 @@ TEST_P(TtlTest, ReclaimingLeavesASaveItsImage) {
     }
   }
   EXPECT_EQ(saved, 100U);
+}
+
+TEST_P(TtlTest, ABatchThatWaitedSeesWhatHasExpiredMeanwhile) {
+  NamespaceConfig config = testing::patient({.shard_count = 1});
+  config.max_keys = 10;
+  Namespace ns = make(config);
+  ASSERT_TRUE(ns.put("k", "old", {.expire_after = 10ms}).ok());
+  auto& shard = impl_of(ns).shards()[0];
+  BatchResult result;
+  std::thread waiting;
+  {
+    const internal::WriterLock lock(shard.mutex);
+    waiting = std::thread([&] {
+      result = ns.update_multiple({{"k", "new"}}, BatchMode::kAllOrNothing);
+    });
+    // Time enough to come to the lock, and to read the clock if that came first.
+    std::this_thread::sleep_for(50ms);
+    time_.advance(10ms);
+  }
+  waiting.join();
+  EXPECT_EQ(result.items[0].code, kNotFound);
 }
 
 TEST_P(TtlTest, ClearForgetsExpiries) {

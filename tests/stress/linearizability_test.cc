@@ -250,6 +250,14 @@ TEST(LinearizabilityChecker, KnowsAddsAndCounters) {
   EXPECT_TRUE(holds({increment(2), increment(1)}));
 }
 
+TEST(LinearizabilityChecker, KnowsThatACounterMayReachAValueThatIsWrittenLater) {
+  // 1, then 2 by the counter, 5, and 2 once more by the put, which began before all of this.
+  const History history = {
+      single(OpKind::kPut, 0, 0, 1, 1), single(OpKind::kIncrement, 0, 2, 3, kAbsent, 2),
+      single(OpKind::kSet, 0, 4, 5, 5, 2), single(OpKind::kPut, 0, 2, 9, 2), get(0, 2, 10, 11)};
+  EXPECT_TRUE(holds(history));
+}
+
 TEST(LinearizabilityChecker, KnowsWhenKeysExpire) {
   const auto put_expiring = [](int64_t called, int64_t returned) {
     return single(OpKind::kPutExpiring, 0, called, returned, 1);

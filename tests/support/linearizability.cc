@@ -148,6 +148,19 @@ uint64_t late_ones(const History& history) {
   return late;
 }
 
+// Whether it leaves the map as it is wherever it comes. A write does not, even where the value is
+// there already: a counter may have come to it, and the write may have to come again later.
+bool never_changes(const Op& op) {
+  if (op.code != StatusCode::kOk) return true;
+  switch (op.kind) {
+    case OpKind::kGet:
+    case OpKind::kExists:
+    case OpKind::kCountKeys:
+    case OpKind::kGetPair: return true;
+    default: return false;
+  }
+}
+
 bool search(const History& history, const Model& model) {
   if (history.size() > kMaxHistory) std::abort();
   const uint64_t late = late_ones(history);
@@ -174,8 +187,8 @@ bool search(const History& history, const Model& model) {
         Configuration gone = next;
         gone.state[op.keys[0]] = kAbsent;
         open.push_back(gone);
-      } else if (next.state == at.state) {
-        // What changes nothing may as well come first: if any order works, this one does too.
+      } else if (next.state == at.state && never_changes(op)) {
+        // It may as well come first: if any order works, this one does too.
         open.resize(before);
         open.push_back(next);
         break;
