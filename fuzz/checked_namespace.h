@@ -203,7 +203,9 @@ class CheckedNamespace {
   void transform(const std::string& key, const std::optional<std::string>& value) {
     std::optional<std::optional<std::string>> seen;
     const auto result = ns_.transform(key, [&](std::optional<std::string_view> present) {
-      seen = present ? std::optional(std::string(*present)) : std::nullopt;
+      // Not by a conditional: g++ 12 takes its temporary for one that is not initialised.
+      seen.emplace();
+      if (present) seen->emplace(*present);
       return value;
     });
     const auto before = value_of(key);
