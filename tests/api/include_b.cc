@@ -2,19 +2,19 @@
 #include "tests/api/include_b.h"
 
 #include <rkvs/all.h>
-#include <rkvs/autosave.h>
 #include <rkvs/atomic_batch.h>
+#include <rkvs/autosave.h>
 #include <rkvs/batch.h>
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
 #include <rkvs/operation.h>
 #include <rkvs/options.h>
-#include <rkvs/stats.h>
 #include <rkvs/scan.h>
+#include <rkvs/stats.h>
 #include <rkvs/status.h>
 #include <rkvs/value.h>
-#include <rkvs/write_options.h>
 #include <rkvs/version.h>
+#include <rkvs/write_options.h>
 
 namespace include_b {
 

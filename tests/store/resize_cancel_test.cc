@@ -97,10 +97,13 @@ TEST(ResizeCancel, LosesNothingThatIsWrittenMeanwhile) {
       }
     });
   }
-  for (int round = 0; round < 5; ++round) {
-    const uint32_t to = round % 2 == 0 ? 64 : 3;
-    EXPECT_EQ(ns.resize_shards(to, cancelled_in_the_middle()).code(), StatusCode::kCancelled);
-    EXPECT_EQ(stats_of(ns).shard_count, 4U);
+  // Inserts help a resize along: it may be done before it notices that it shall not.
+  for (int round = 0; round < 8; ++round) {
+    const uint32_t before = stats_of(ns).shard_count;
+    const uint32_t to = before == 64 ? 3 : 64;
+    const StatusCode code = ns.resize_shards(to, cancelled_in_the_middle()).code();
+    EXPECT_TRUE(code == StatusCode::kCancelled || code == StatusCode::kOk);
+    EXPECT_EQ(stats_of(ns).shard_count, code == StatusCode::kCancelled ? before : to);
   }
   stop = true;
   for (std::thread& writer : writers) writer.join();
