@@ -354,6 +354,45 @@ TEST_F(SlowDisk, ALoadAsksAgainBeforeItAdds) {
 
 // --- Deleted in mid-save (D3) --------------------------------------------------------------------
 
+TEST_F(SlowDisk, ASaveThatACloseOvertakesIsClosedAndLeavesTheFileAlone) {
+  ASSERT_OK(create("n").put("k", "v"));
+  ASSERT_OK(create("m").put("k", "v"));
+  ASSERT_OK(manager_.save(*manager_.all(), "f"));
+  const std::string before = read_file(directory_ / "f");
+  const auto all = *manager_.all();
+  {
+    Threads saver;
+    Gate gate(fs_, "create");  // before the cut
+    saver.start([&] { EXPECT_CODE(manager_.save(all, "f"), kClosed); });
+    gate.await_visitor();
+    EXPECT_OK(manager_.close());
+    gate.open();
+    saver.join();
+  }
+  EXPECT_CODE(manager_.save(all, "f"), kClosed) << "and so is every later one";
+  EXPECT_EQ(read_file(directory_ / "f"), before);
+  EXPECT_EQ(directory_.names(), std::vector<std::string>{"f"});
+}
+
+TEST_F(SlowDisk, ASaveThatIsOnKeepsTheDirectoryLockedBeyondAClose) {
+  ASSERT_OK(create("n").put("k", "v"));
+  const auto lock_elsewhere = [&] {
+    return internal::Directory::open(directory_.path().string())->lock().code();
+  };
+  Threads saver;
+  Gate gate(fs_, "sync");  // after the cut
+  saver.start([&] { EXPECT_OK(manager_.save(*manager_.all(), "f")); });
+  gate.await_visitor();
+  EXPECT_OK(manager_.close());
+  EXPECT_EQ(lock_elsewhere(), StatusCode::kDirectoryLocked);
+  gate.open();
+  saver.join();
+  EXPECT_EQ(lock_elsewhere(), StatusCode::kOk);
+  StorageManager second = manager_in(directory_);
+  ASSERT_OK(second.initialize("f"));
+  EXPECT_EQ(*find(second, "n").get("k"), "v");
+}
+
 TEST_F(SlowDisk, D3_DeletingANamespaceInMidSaveLeavesTheFileWhole) {
   Namespace ns = create("n");
   Contents contents;
