@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -60,7 +61,7 @@ class ManagerPersistence : public ::testing::Test {
                             .namespace_count = namespaces.size()}));
     for (size_t i = 0; i < namespaces.size(); ++i) {
       SnapshotNamespace info = namespaces[i];
-      info.entry_count = entries[i].size();
+      info.entry_count = std::max<uint64_t>(info.entry_count, entries[i].size());
       for (const auto& entry : entries[i]) info.value_bytes += entry.value.size();
       ASSERT_OK(writer.begin_namespace(info));
       for (const auto& entry : entries[i]) ASSERT_OK(writer.add(entry));
@@ -434,6 +435,22 @@ TEST_F(ManagerPersistence, D11_WhatAFileSaysIsHeldToTheRulesOfThisStore) {
   expect_corrupt("a name that is not UTF-8", {.name = "n\xFF"}, {}, "not UTF-8");
   expect_corrupt("a control character above ASCII", {.name = "n\xC2\x85"}, {}, "control");
   // Duplicate names and limits out of range cannot be written at all: see the tests of the format.
+}
+
+TEST_F(ManagerPersistence, D11_AnnouncementsOfManyNamespacesAddUpToNoMoreThanTheFile) {
+  std::vector<SnapshotNamespace> namespaces;
+  std::vector<std::vector<internal::SnapshotEntry>> entries(60);
+  const std::string value(4 << 20, 'v');
+  for (size_t i = 0; i < entries.size(); ++i) {
+    namespaces.push_back({.name = "n" + std::to_string(i), .entry_count = uint64_t{1} << 40});
+  }
+  entries.back().push_back({"k", value});
+  forge("many", namespaces, entries);
+  StorageManager manager = loaded("many");
+  uint64_t memory = 0;
+  for (const NamespaceStats& stats : *manager.all_namespace_stats()) memory += stats.memory_bytes;
+  // Each of them by itself may make room for as many entries as a file of 4 MiB can hold.
+  EXPECT_LT(memory, uint64_t{64} << 20);
 }
 
 TEST_F(ManagerPersistence, D11_PlacementOfAForgedFileIsNotTrusted) {
