@@ -69,6 +69,12 @@ function(rkvs_compile_schema schema subdir out)
   set(${out} ${header} PARENT_SCOPE)
 endfunction()
 
+# Boost.Asio is header-only; 1.81 is the first release with every part used here.
+find_package(Boost 1.81 REQUIRED)
+add_library(rkvs_asio INTERFACE)
+target_include_directories(rkvs_asio SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
+target_compile_definitions(rkvs_asio INTERFACE BOOST_ASIO_NO_DEPRECATED)
+
 # --- What tests and benchmarks need, found only where they are built -----------------------------
 
 macro(rkvs_find_googletest)
@@ -90,11 +96,6 @@ macro(rkvs_find_benchmark)
     SYSTEM
     FIND_PACKAGE_ARGS NAMES benchmark)
   FetchContent_MakeAvailable(benchmark)
-endmacro()
-
-# Boost.Asio is header-only; 1.81 is the first release with every part used here.
-macro(rkvs_find_boost)
-  find_package(Boost 1.81 REQUIRED)
 endmacro()
 
 # --- What the tool needs -------------------------------------------------------------------------

@@ -22,6 +22,7 @@ namespace rkvs {
 
 namespace internal {
 class ManagerImpl;
+struct AsyncAccess;
 }  // namespace internal
 
 // A store: named namespaces, and a directory for their snapshots if one was given.
@@ -70,8 +71,10 @@ class StorageManager {
   // Ends autosave, with a last save for each task that asks for it, and closes the namespaces:
   // their handles, and every other function here, answer Closed. Waits for a save that is on.
   // Returns the first error of the last saves, and the same when it is called again. What others
-  // write while it runs may be in those saves or not. WouldDeadlock when called by the log hook on
-  // the autosave thread; then nothing is changed. Works before initialize().
+  // write while it runs may be in those saves or not. Asynchronous operations that have not begun
+  // complete as Closed, the others as Cancelled where they can be, before it returns. WouldDeadlock
+  // when called by the log hook on the autosave thread, or on a worker thread by an operation's
+  // hook or completion; then nothing is changed. Works before initialize().
   Status close();
 
   // --- Namespaces ------------------------------------------------------------------------------
@@ -168,7 +171,11 @@ class StorageManager {
   Status stop_manager_autosave();
 
  private:
-  std::unique_ptr<internal::ManagerImpl> impl_;
+  friend struct internal::AsyncAccess;
+  explicit StorageManager(std::shared_ptr<internal::ManagerImpl> impl) : impl_(std::move(impl)) {}
+
+  // The owner's closes the manager in the end; asynchronous operations have others.
+  std::shared_ptr<internal::ManagerImpl> impl_;
 };
 
 // Builds a StorageManager step by step.
@@ -191,6 +198,15 @@ class StorageManagerBuilder {
   // For one namespace; may be called for several.
   StorageManagerBuilder& with_namespace_autosave(std::string name, AutosaveConfig config) {
     options_.namespace_autosave.insert_or_assign(std::move(name), std::move(config));
+    return *this;
+  }
+  // See StorageOptions.
+  StorageManagerBuilder& with_worker_threads(uint32_t worker_threads) {
+    options_.worker_threads = worker_threads;
+    return *this;
+  }
+  StorageManagerBuilder& with_executor(PostHook post) {
+    options_.post = std::move(post);
     return *this;
   }
   StorageManagerBuilder& with_log_hook(LogHook log) {

@@ -22,6 +22,7 @@ inline constexpr std::size_t kDefaultMaxKeySize = 64 * 1024;          // bytes
 inline constexpr std::size_t kLargestMaxKeySize = 1024 * 1024;        // bytes
 inline constexpr std::size_t kLargestValueSize = 1024 * 1024 * 1024;  // bytes, inclusive
 inline constexpr uint32_t kMaxShardCount = 4096;
+inline constexpr uint32_t kMaxWorkerThreads = 256;
 inline constexpr std::chrono::milliseconds kMinLockTimeout{1};
 inline constexpr std::chrono::milliseconds kMaxLockTimeout{3600 * 1000};
 
@@ -67,6 +68,10 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 // to say, never while a lock is held; must not throw. The message is valid during the call alone.
 using LogHook = std::function<void(LogLevel level, std::string_view message)>;
 
+// Runs what it is given, once, on another thread or later on this one, never before it returns. May
+// drop it instead; the operation that waits for it then ends as Closed. May throw std::bad_alloc.
+using PostHook = std::function<void(std::function<void()> work)>;
+
 // How a StorageManager is built. Paths and hooks never come from a file.
 struct StorageOptions {
   StorageConfig config{};
@@ -80,6 +85,12 @@ struct StorageOptions {
   // By the name of a namespace: saves it by itself from when it is there, be it loaded or created.
   std::map<std::string, AutosaveConfig> namespace_autosave{};
   LogHook log{};
+  // The threads for asynchronous operations that take long: saves, loads, resizes, scans, large
+  // batches. They start when first needed, and one more with them for operations that wait for a
+  // lock. 0 = one for each processor, 4 at most; at most kMaxWorkerThreads.
+  uint32_t worker_threads = 0;
+  // Runs all that instead, where it is given: see executor_hook() in <rkvs/async.h>.
+  PostHook post{};
   // Measures how long operations and waits for locks take, and counts hits and misses by shard.
   // Costs two readings of the clock an operation; without it, metrics_text() has the other figures.
   bool detailed_metrics = false;

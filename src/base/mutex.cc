@@ -82,6 +82,7 @@ bool SharedMutex::lock_slow(Deadline* deadline) {
           kWriterPending | kWriterReserved | kReadersParked | kWritersParked;
       if (!word_.compare_exchange_weak(word, word & ~kMarks, std::memory_order_relaxed)) continue;
       wake_parked(word);
+      deadline->give_up();
       return false;
     }
     futex_wait(word_, word, limit, kWakeWriters);
@@ -131,6 +132,7 @@ bool SharedMutex::lock_shared_slow(Deadline* deadline) {
           !word_.compare_exchange_weak(word, word - kReaderReserved, std::memory_order_relaxed)) {
         continue;
       }
+      deadline->give_up();
       return false;
     }
     futex_wait(word_, word, limit, kWakeReaders);

@@ -21,11 +21,18 @@ const Status& closed() {
   return status;
 }
 
+std::shared_ptr<ManagerImpl> owner_of(std::shared_ptr<ManagerImpl> impl) {
+  ManagerImpl* const owned = impl.get();
+  return {owned, [impl = std::move(impl)](ManagerImpl* manager) { (void)manager->close(); }};
+}
+
 }  // namespace
 
 StorageManager::StorageManager() : StorageManager(StorageOptions()) {}
 StorageManager::StorageManager(StorageOptions options)
-    : impl_(std::make_unique<ManagerImpl>(std::move(options))) {}
+    // Operations that are on share the manager with its owner, but only the end of the owner's
+    // handle closes it.
+    : impl_(owner_of(std::make_shared<ManagerImpl>(std::move(options)))) {}
 StorageManager::~StorageManager() = default;
 StorageManager::StorageManager(StorageManager&& other) noexcept = default;
 StorageManager& StorageManager::operator=(StorageManager&& other) noexcept = default;

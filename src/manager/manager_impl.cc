@@ -14,7 +14,12 @@ Status ManagerImpl::close() {
     return make_error(StatusCode::kWouldDeadlock,
                       "close() called on the autosave thread, which it would have to wait for");
   }
+  if (executor_->on_worker_thread()) {
+    return make_error(StatusCode::kWouldDeadlock,
+                      "close() called on a worker thread, which it would have to wait for");
+  }
   closed_.store(true, std::memory_order_release);
+  executor_->close();
   Status status = autosave_.close();
   ticker_->stop();
   NamespaceMap namespaces;
@@ -49,6 +54,10 @@ Status ManagerImpl::initialize(std::optional<std::string_view> file,
   if (is_called_back()) return check_initialized();
   if (initializing_thread_.load() == std::this_thread::get_id()) {
     return make_error(StatusCode::kWouldDeadlock, "initialize() called by its own progress hook");
+  }
+  if (options_.worker_threads > kMaxWorkerThreads) {
+    return make_error(StatusCode::kInvalidArgument, "worker_threads ", options_.worker_threads,
+                      " is above ", kMaxWorkerThreads);
   }
   OperationMonitor monitor(options);
   LoadedSnapshot loaded;
@@ -181,6 +190,7 @@ Status ManagerImpl::adopt(NamespaceImpl& impl, Charge charge) {
                       "\" does not fit into the manager's max_bytes = ", bytes_->limit());
   }
   if (options_.detailed_metrics) impl.enable_metrics();
+  impl.set_executor(executor_);
   impl.set_hooks([ticker = ticker_] { return ticker->start(); },
                  [ticker = ticker_](Deadline& limit) { ticker->tick_now(limit); });
   if (impl.has_expiries()) ticker_->start();

@@ -28,6 +28,7 @@
 #include "manager/metrics_text.h"
 #include "manager/snapshot_loader.h"
 #include "runtime/autosave.h"
+#include "runtime/executor.h"
 #include "runtime/ticker.h"
 #include "snapshot/format.h"
 #include "store/namespace_impl.h"
@@ -46,7 +47,7 @@ struct NameHash {
 // whole when an insertion finds no memory.
 using NamespaceMap = std::unordered_map<std::string, NamespacePtr, NameHash, std::equal_to<>>;
 
-class ManagerImpl {
+class ManagerImpl : public std::enable_shared_from_this<ManagerImpl> {
  public:
   // `fs` is where the directory is, `clock` what autosave goes by and `time` what expiries go by;
   // all must outlive the manager.
@@ -56,6 +57,7 @@ class ManagerImpl {
       : options_(std::move(options)),
         fs_(fs),
         time_(time),
+        executor_(std::make_shared<Executor>(options_.worker_threads, options_.post)),
         autosave_([this](LogLevel level, std::string_view text) { log(level, text); }, clock) {}
   ~ManagerImpl() { (void)close(); }
 
@@ -79,6 +81,8 @@ class ManagerImpl {
   Result<std::vector<NamespacePtr>> all() const;
   // Without making a list.
   Result<size_t> count() const;
+
+  const std::shared_ptr<Executor>& executor() const { return executor_; }
 
   // See internal::metrics_text().
   Result<std::string> metrics_text() const;
@@ -183,6 +187,7 @@ class ManagerImpl {
   StorageOptions options_;
   FileSystem& fs_;
   const TimeSource& time_;
+  const std::shared_ptr<Executor> executor_;
   std::atomic<bool> initialized_{false};
   SaveMetrics save_metrics_;
   // Of the bytes of all namespaces.

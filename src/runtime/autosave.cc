@@ -1,14 +1,12 @@
 #include "runtime/autosave.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <new>
 #include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "base/signals_blocked.h"
 
 namespace rkvs::internal {
 namespace {
@@ -155,22 +153,16 @@ Status Autosave::ensure_thread() {
   if (thread_id_ != std::thread::id()) return Status();
   // One that has found nothing more to do; it needs no lock any more.
   if (thread_.joinable()) thread_.join();
-  // Signals are for the threads of the program.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  Status status;
+  const SignalsBlocked signals;
   try {
     thread_ = std::thread([this] { run(); });
     thread_id_ = thread_.get_id();
+    return Status();
   } catch (const std::system_error& error) {
-    status = make_error(StatusCode::kNoMemory, "no thread for autosave: ", error.what());
+    return make_error(StatusCode::kNoMemory, "no thread for autosave: ", error.what());
   } catch (const std::bad_alloc&) {
-    status = StatusCode::kNoMemory;
+    return StatusCode::kNoMemory;
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
 }
 
 bool Autosave::is_own_thread() const { return thread_id_ == std::this_thread::get_id(); }

@@ -1,30 +1,25 @@
 #include "runtime/ticker.h"
 
-#include <csignal>
 #include <new>
 #include <system_error>
 #include <utility>
+
+#include "base/signals_blocked.h"
 
 namespace rkvs::internal {
 
 bool Ticker::start() noexcept {
   const MutexLock lock(mutex_);
   if (stopped_ || thread_.joinable()) return true;
-  // Signals are for the threads of the program.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = true;
+  const SignalsBlocked signals;
   try {
     thread_ = std::thread([this] { run(); });
+    return true;
   } catch (const std::system_error&) {
-    started = false;
+    return false;
   } catch (const std::bad_alloc&) {
-    started = false;
+    return false;
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return started;
 }
 
 void Ticker::tick_now(Deadline& limit) {

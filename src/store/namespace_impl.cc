@@ -382,6 +382,10 @@ void NamespaceImpl::count_refusal(StatusCode code, std::string_view key) const {
 
 uint64_t NamespaceImpl::reclaim_expired(OperationTime& time, Deadline& limit) {
   if (!has_expiries() || is_called_back()) return 0;
+  if (!limit.may_wait()) {
+    limit.give_up();
+    return 0;
+  }
   uint64_t reclaimed = 0;
   for (uint32_t i = 0; i < shards_->constructed(); ++i) {
     Shard& shard = (*shards_)[i];
@@ -407,6 +411,10 @@ bool NamespaceImpl::reclaim_for_room(OperationTime& time, Deadline& limit, Statu
   const bool by_all = refusal == StatusCode::kMemoryLimit && shared != nullptr &&
                       shared->limit() != 0 && on_full_ && !is_called_back();
   if (!has_expiries() && !by_all) return false;
+  if (!limit.may_wait()) {
+    limit.give_up();
+    return false;
+  }
   time.reset();
   if (reclaim_expired(time, limit) != 0) return true;
   // Somebody else may have been faster.

@@ -29,6 +29,8 @@
 
 namespace rkvs::internal {
 
+class Executor;
+
 // InvalidArgument unless every field is within its range.
 Status validate_config(const NamespaceConfig& config);
 
@@ -145,6 +147,13 @@ class NamespaceImpl {
     on_expiries_ = std::move(on_expiries);
     on_full_ = std::move(on_full);
   }
+  // Where its manager runs asynchronous operations; nullptr without a manager. Nothing in here uses
+  // it. Set before anybody else has the namespace.
+  void set_executor(std::shared_ptr<Executor> executor) { executor_ = std::move(executor); }
+  const std::shared_ptr<Executor>& executor() const { return executor_; }
+  std::chrono::nanoseconds lock_timeout() const {
+    return std::chrono::nanoseconds(lock_timeout_.load(std::memory_order_relaxed));
+  }
   // Takes out every entry whose time has come, some at a time, as far as the deadline allows.
   // Returns how many there were.
   uint64_t reclaim_expired(OperationTime& time, Deadline& limit);
@@ -198,6 +207,7 @@ class NamespaceImpl {
   std::atomic<bool> expiries_noted_{false};
   std::function<bool()> on_expiries_;
   std::function<void(Deadline&)> on_full_;
+  std::shared_ptr<Executor> executor_;
 
   // Read by every operation, changed one at a time with config_mutex_ held.
   std::atomic<int64_t> lock_timeout_;  // nanoseconds

@@ -83,7 +83,7 @@ template <Access kAccess>
   const uint32_t waits = deadline.waits();
   const bool locked = kAccess == Access::kWrite ? shard.mutex.lock_until(deadline)
                                                 : shard.mutex.lock_shared_until(deadline);
-  if (deadline.waits() != waits) [[unlikely]]
+  if (deadline.waits() != waits && (locked || !deadline.may_try_again())) [[unlikely]]
     shard.count_wait(locked);
   return locked;
 }
@@ -114,7 +114,9 @@ class HeldShard {
 // again and again without waiting for a lock, which is what starts a deadline's clock.
 inline bool is_too_late(int tries, Deadline& deadline) {
   constexpr int kFree = 8;
-  return tries >= kFree && Deadline::Clock::now() >= deadline.when();
+  if (tries < kFree || Deadline::Clock::now() < deadline.when()) return false;
+  deadline.give_up();
+  return true;
 }
 
 // Holds the shard that a key is in.

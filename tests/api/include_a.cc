@@ -1,6 +1,8 @@
 // Every public header, each twice, in one order; include_b.cc has them in the other. The two are
 // linked into one program: what a header defines must be one thing in both.
 #include <rkvs/all.h>
+#include <rkvs/async_access.h>
+#include <rkvs/async_operation.h>
 #include <rkvs/atomic_batch.h>
 #include <rkvs/autosave.h>
 #include <rkvs/batch.h>
@@ -17,6 +19,8 @@
 // Again.
 #include <gtest/gtest.h>
 #include <rkvs/all.h>
+#include <rkvs/async_access.h>
+#include <rkvs/async_operation.h>
 #include <rkvs/atomic_batch.h>
 #include <rkvs/autosave.h>
 #include <rkvs/batch.h>

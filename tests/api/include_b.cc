@@ -2,6 +2,8 @@
 #include "tests/api/include_b.h"
 
 #include <rkvs/all.h>
+#include <rkvs/async_access.h>
+#include <rkvs/async_operation.h>
 #include <rkvs/atomic_batch.h>
 #include <rkvs/autosave.h>
 #include <rkvs/batch.h>
