@@ -28,7 +28,7 @@ Status ManagerImpl::close() {
     namespaces.swap(namespaces_);
   }
   {
-    const MutexLock ending(ending_mutex_);
+    const MutexLock members(members_mutex_);
     for (auto& [name, impl] : namespaces) impl->end(StatusCode::kClosed);
   }
   for (auto& [name, impl] : namespaces) impl->free_data();
@@ -170,6 +170,7 @@ Result<NamespacePtr> ManagerImpl::create(std::string_view name, const NamespaceC
 Status ManagerImpl::add(const NamespacePtr& added) {
   try {
     std::string name = added->name();
+    const MutexLock members(members_mutex_);
     const WriterLock lock(mutex_);
     if (is_closed()) return check_initialized();
     if (Status status = check_room(name); !status.ok()) return status;
@@ -197,11 +198,9 @@ Status ManagerImpl::adopt(NamespaceImpl& impl, Charge charge) {
   return Status();
 }
 
-Status ManagerImpl::set_max_bytes(uint64_t max_bytes) try {
+Status ManagerImpl::set_max_bytes(uint64_t max_bytes, std::vector<NamespacePtr> all) {
   if (max_bytes == bytes_->limit()) return Status();
   // With every shard of every namespace locked, so that the account is right from its first moment.
-  std::vector<NamespacePtr> all;
-  for (const auto& [name, impl] : namespaces_) all.push_back(impl);
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a->id() < b->id(); });
   std::chrono::milliseconds longest{0};
   for (const auto& impl : all) longest = std::max(longest, impl->get_config().lock_timeout);
@@ -221,8 +220,6 @@ Status ManagerImpl::set_max_bytes(uint64_t max_bytes) try {
   bytes_->set(max_bytes, used);
   for (const NamespacePtr& impl : all) impl->usage().note_counting();
   return Status();
-} catch (const std::bad_alloc&) {
-  return StatusCode::kNoMemory;
 }
 
 Result<std::string> ManagerImpl::metrics_text() const try {
@@ -267,7 +264,7 @@ Status ManagerImpl::remove(std::string_view name) {
   if (Status status = check_initialized(); !status.ok()) return status;
   NamespacePtr removed;
   {
-    const MutexLock ending(ending_mutex_);
+    const MutexLock members(members_mutex_);
     {
       const WriterLock lock(mutex_);
       const auto it = namespaces_.find(name);
@@ -321,21 +318,26 @@ StorageConfig ManagerImpl::get_config() const {
   return config_;
 }
 
-Status ManagerImpl::update_config(const StorageConfig& config) {
+Status ManagerImpl::update_config(const StorageConfig& config) try {
   if (Status status = check_initialized(); !status.ok()) return status;
   const uint64_t limit = config.max_namespaces.value_or(0);
-  const MutexLock ending(ending_mutex_);
-  const WriterLock lock(mutex_);
-  if (limit != 0 && namespaces_.size() > limit) {
+  // Keeps the namespaces as they are, but not from those who look one up: it may wait for shards.
+  const MutexLock members(members_mutex_);
+  std::vector<NamespacePtr> all = present_namespaces();
+  if (limit != 0 && all.size() > limit) {
     return make_error(StatusCode::kLimitBelowUse, "max_namespaces ", limit, " is below the ",
-                      namespaces_.size(), " namespaces that there are");
+                      all.size(), " namespaces that there are");
   }
-  if (Status status = set_max_bytes(config.max_bytes.value_or(0)); !status.ok()) return status;
+  Status status = set_max_bytes(config.max_bytes.value_or(0), std::move(all));
+  if (!status.ok()) return status;
+  const WriterLock lock(mutex_);
   config_ = config;
   config_.max_namespaces = limit;
   config_.max_bytes = config.max_bytes.value_or(0);
   ++revision_;
   return Status();
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
 
 }  // namespace rkvs::internal

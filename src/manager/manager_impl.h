@@ -123,8 +123,10 @@ class ManagerImpl : public std::enable_shared_from_this<ManagerImpl> {
   // Makes a namespace that nobody has yet one of this manager's. MemoryLimit.
   enum class Charge { kIfItFits, kAlways };
   Status adopt(NamespaceImpl& impl, Charge charge = Charge::kIfItFits);
-  // Sets the limit of all namespaces together. LimitBelowUse, Timeout.
-  Status set_max_bytes(uint64_t max_bytes) RKVS_REQUIRES(mutex_);
+  // Sets the limit of all namespaces together; `all` are those that there are. LimitBelowUse,
+  // Timeout. Throws std::bad_alloc.
+  Status set_max_bytes(uint64_t max_bytes, std::vector<NamespacePtr> all)
+      RKVS_REQUIRES(members_mutex_);
   void reclaim_expired() const noexcept;
 
   // NoPersistence, Io.
@@ -204,9 +206,9 @@ class ManagerImpl : public std::enable_shared_from_this<ManagerImpl> {
   // Whose it is: a progress hook must not call it again.
   std::atomic<std::thread::id> initializing_thread_{};
 
-  // One namespace at a time leaves, or all of them; before mutex_. Whoever sums up what namespaces
-  // take holds it: then none is off the map and on the account still.
-  Mutex ending_mutex_;
+  // One namespace at a time comes or leaves, or all of them; before mutex_. Whoever sums up what
+  // namespaces take holds it: then none is on the account and not in the map, or the reverse.
+  Mutex members_mutex_;
 
   // Guards the map and the configuration; before the locks of namespaces. Held for look-ups and
   // changes alone, never during I/O.

@@ -110,6 +110,22 @@ TEST(ManagerMaxBytes, WhatHasExpiredElsewhereIsNoReasonToRefuse) {
   EXPECT_OK(b.put("k", std::string(50000, 'v')));
 }
 
+TEST(ManagerMaxBytes, NobodyWaitsForAChangeThatWaitsForAShard) {
+  StorageManager manager;
+  ASSERT_OK(manager.initialize());
+  Namespace a = *manager.create_namespace("a", {.lock_timeout = 1h});
+  std::thread updater;
+  {
+    const internal::WriterLock held(NamespaceImpl::of(a).shards()[0].mutex);
+    updater = std::thread([&] { EXPECT_OK(manager.update_config({.max_bytes = 1 << 30})); });
+    std::this_thread::sleep_for(20ms);  // so that it has most probably come to the shard
+    EXPECT_OK(manager.get_namespace("a"));
+    EXPECT_EQ(*manager.namespace_count(), 1U);
+  }
+  updater.join();
+  EXPECT_EQ(manager.get_config().max_bytes, uint64_t{1 << 30});
+}
+
 TEST(ManagerMaxBytes, AccountStaysRightWhenNamespacesLeaveWhileItChanges) {
   StorageManager manager;
   ASSERT_OK(manager.initialize());
