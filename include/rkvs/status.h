@@ -5,7 +5,6 @@
 #include <cassert>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -76,14 +75,26 @@ class [[nodiscard]] Status {
   Status(StatusCode code) noexcept : code_(code) {}  // NOLINT(google-explicit-constructor)
   // Keeps the code and drops the message where no memory is left for it.
   Status(StatusCode code, std::string message) noexcept;
+  Status(const Status& other) noexcept : code_(other.code_), message_(other.message_) {
+    if (message_ != nullptr) retain(message_);
+  }
+  // Leaves the code in `other`, without its message.
+  Status(Status&& other) noexcept
+      : code_(other.code_), message_(std::exchange(other.message_, nullptr)) {}
+  Status& operator=(Status other) noexcept {
+    code_ = other.code_;
+    std::swap(message_, other.message_);
+    return *this;
+  }
+  ~Status() {
+    if (message_ != nullptr) release(message_);
+  }
 
   bool ok() const noexcept { return code_ == StatusCode::kOk; }
   bool is_error() const noexcept { return rkvs::is_error(code_); }
   StatusCode code() const noexcept { return code_; }
   // The message, or an empty view. Valid as long as this Status or a copy of it.
-  std::string_view message() const noexcept {
-    return message_ ? std::string_view(*message_) : std::string_view();
-  }
+  std::string_view message() const noexcept;
   // "TooManyKeys: ...", for logs.
   std::string to_string() const;
 
@@ -91,8 +102,12 @@ class [[nodiscard]] Status {
   friend bool operator==(const Status& a, const Status& b) noexcept { return a.code_ == b.code_; }
 
  private:
+  struct Message;  // shared by copies
+  static void retain(Message* message) noexcept;
+  static void release(Message* message) noexcept;
+
   StatusCode code_ = StatusCode::kOk;
-  std::shared_ptr<const std::string> message_;
+  Message* message_ = nullptr;
 };
 
 // A T, or the status that says why there is none. ok() exactly when it holds a T.
@@ -100,26 +115,53 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   // Holds a value; the status is Ok.
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) noexcept(  // NOLINT(google-explicit-constructor)
+      std::is_nothrow_move_constructible_v<T>)
+      : value_(std::move(value)) {}
   // Holds no value. `status` must not be Ok.
-  Result(Status status) noexcept
-      : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
+  Result(Status status) noexcept  // NOLINT(google-explicit-constructor)
+      : status_(std::move(status)) {
     assert(!status_.ok());
   }
   Result(StatusCode code) noexcept : Result(Status(code)) {}  // NOLINT(google-explicit-constructor)
 
-  bool ok() const noexcept { return value_.has_value(); }
+  Result(const Result& other) : status_(other.status_) {
+    if (ok()) std::construct_at(&value_, other.value_);
+  }
+  // `other` is ok() as before; what it holds is what a move leaves.
+  Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : status_(std::move(other.status_)) {
+    if (ok()) std::construct_at(&value_, std::move(other.value_));
+  }
+  Result& operator=(const Result& other) {
+    if (this != &other) *this = Result(other);
+    return *this;
+  }
+  Result& operator=(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    static_assert(std::is_nothrow_move_constructible_v<T>);
+    if (this == &other) return *this;
+    if (ok()) std::destroy_at(&value_);
+    status_ = std::move(other.status_);
+    if (ok()) std::construct_at(&value_, std::move(other.value_));
+    return *this;
+  }
+  ~Result() {
+    if (ok()) std::destroy_at(&value_);
+  }
+
+  bool ok() const noexcept { return status_.ok(); }
   // As ok(). Not for Result<bool>, where it would be taken for the value: `if (*ns.exists(key))`.
   explicit operator bool() const noexcept requires(!std::is_same_v<T, bool>) { return ok(); }
   const Status& status() const& noexcept { return status_; }
+  // Taken out of a temporary. An Ok one stays so.
   Status status() && noexcept { return std::move(status_); }
   StatusCode code() const noexcept { return status_.code(); }
 
   // The value. Only where ok(). Out of a temporary Result it comes by value, so that
   // `for (auto& key : *ns.list_keys())` goes through something that lives.
-  T& value() & { return assert(ok()), *value_; }
-  const T& value() const& { return assert(ok()), *value_; }
-  T value() && { return assert(ok()), *std::move(value_); }
+  T& value() & { return assert(ok()), value_; }
+  const T& value() const& { return assert(ok()), value_; }
+  T value() && { return assert(ok()), std::move(value_); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T operator*() && { return std::move(*this).value(); }
@@ -130,12 +172,14 @@ class [[nodiscard]] Result {
   // The value, or `other` where there is none.
   template <typename U>
   T value_or(U&& other) && {
-    return ok() ? *std::move(value_) : static_cast<T>(std::forward<U>(other));
+    return ok() ? std::move(value_) : static_cast<T>(std::forward<U>(other));
   }
 
  private:
   Status status_;
-  std::optional<T> value_;
+  union {
+    T value_;  // where the status is Ok
+  };
 };
 
 }  // namespace rkvs

@@ -69,6 +69,14 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
     if (!count_in()) lock_shared_slow(nullptr);
   }
 
+  // Takes the lock only if no writer has it or waits for it; in one operation, as a rule.
+  [[nodiscard]] bool lock_shared_at_once() RKVS_TRY_ACQUIRE_SHARED(true) {
+    if (count_in()) [[likely]]
+      return true;
+    count_out(std::memory_order_relaxed);
+    return false;
+  }
+
   // Takes the lock only if no writer has it or waits for it.
   [[nodiscard]] bool try_lock_shared() RKVS_TRY_ACQUIRE_SHARED(true) {
     uint32_t word = word_.load(std::memory_order_relaxed);

@@ -1,16 +1,32 @@
 #include <rkvs/status.h>
 #include <rkvs/version.h>
 
+#include <atomic>
 #include <new>
 
 namespace rkvs {
 
-Status::Status(StatusCode code, std::string message) noexcept : code_(code) {
-  try {
-    message_ = std::make_shared<const std::string>(std::move(message));
-  } catch (const std::bad_alloc&) {
-    // The code is what callers decide by; the text is given up.
-  }
+struct Status::Message {
+  std::atomic<uint32_t> references{1};
+  std::string text;
+};
+
+Status::Status(StatusCode code, std::string message) noexcept
+    : code_(code), message_(new (std::nothrow) Message) {
+  // Without memory for the text there is the code, which is what callers decide by.
+  if (message_ != nullptr) message_->text = std::move(message);
+}
+
+std::string_view Status::message() const noexcept {
+  return message_ == nullptr ? std::string_view() : std::string_view(message_->text);
+}
+
+void Status::retain(Message* message) noexcept {
+  message->references.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Status::release(Message* message) noexcept {
+  if (message->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete message;
 }
 
 std::string Status::to_string() const {

@@ -21,6 +21,12 @@ inline uint32_t thread_slot() noexcept {
   return slot != 0 ? slot - 1 : take_thread_slot();
 }
 
+// False for the shared slot, and for a thread that has none yet.
+inline bool has_own_thread_slot(uint32_t& slot) noexcept {
+  slot = thread_slot_plus_one - 1;
+  return slot < kSharedThreadSlot;
+}
+
 }  // namespace rkvs::internal
 
 #endif  // RKVS_BASE_THREAD_SLOT_H_

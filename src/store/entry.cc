@@ -5,7 +5,8 @@
 namespace rkvs::internal {
 
 void retain_entry(Entry* entry) noexcept { entry->retain(); }
-void release_entry(Entry* entry) noexcept { entry->release(); }
+// Of a handle, which is hardly ever the last one.
+void release_entry(Entry* entry) noexcept { entry->release_shared(); }
 
 Entry* Entry::create(std::string_view key, std::string_view value, int64_t expires_at) noexcept {
   void* block = allocate_block(size_of(key.size(), value.size(), expires_at != 0));

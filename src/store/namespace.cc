@@ -28,21 +28,51 @@ namespace {
 
 Status no_memory() { return Status(StatusCode::kNoMemory); }
 
-// read() with or without measuring. Apart, so that without it nothing but one look at a pointer is
-// left of it.
-template <bool kMeasured, typename Visit>
-auto read_key(NamespaceImpl& self, std::string_view key, Visit visit)
+// The key's entry if it has not expired, or nullptr.
+[[gnu::always_inline]] inline Entry* find_live(NamespaceImpl& self, const Shard& shard,
+                                               const HashedKey& key)
+    RKVS_REQUIRES_SHARED(shard.mutex) {
+  Entry* entry = shard.find(key);
+  if (entry != nullptr && entry->has_expiry()) [[unlikely]] {
+    OperationTime time(self.time());
+    if (!entry->is_live(time)) return nullptr;
+  }
+  return entry;
+}
+
+// Apart, so that whoever returns it has no room on its stack for it.
+template <typename R>
+[[gnu::noinline]] R refused(const NamespaceImpl& self, StatusCode code) {
+  return self.error(code);
+}
+
+// read() where nothing is measured. Few instructions: while one read waits for memory, the
+// processor goes on with the next ones as far as it can see, and so several reads wait together.
+template <typename Visit>
+auto read_unmeasured(NamespaceImpl& self, std::string_view key, Visit visit)
     -> decltype(visit(static_cast<Entry*>(nullptr))) {
-  const HistogramTimer timer(kMeasured ? self.histogram(OperationKind::kRead) : nullptr);
   const HashedKey hashed = self.shards().hashed(key);
-  Deadline deadline = kMeasured ? self.deadline() : self.unmeasured_deadline();
-  OperationTime time(self.time());
-  const OwnerLock<Access::kRead> lock(self.shards(), hashed, deadline);
+  const OwnerLock<Access::kRead> lock(self.shards(), hashed, [&self] { return self.deadline(); });
+  if (!lock.held()) [[unlikely]]
+    return refused<decltype(visit(static_cast<Entry*>(nullptr)))>(self, lock.code());
+  Shard& shard = lock.shard();
+  shard.mutex.assert_held_shared();
+  Entry* entry = find_live(self, shard, hashed);
+  self.count_read<false>(shard, entry != nullptr);
+  return visit(entry);
+}
+
+template <typename Visit>
+[[gnu::noinline]] auto read_measured(NamespaceImpl& self, std::string_view key, Visit visit)
+    -> decltype(visit(static_cast<Entry*>(nullptr))) {
+  const HistogramTimer timer(self.histogram(OperationKind::kRead));
+  const HashedKey hashed = self.shards().hashed(key);
+  const OwnerLock<Access::kRead> lock(self.shards(), hashed, [&self] { return self.deadline(); });
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held_shared();
-  Entry* entry = shard.find_live(hashed, time);
-  self.count_read<kMeasured>(shard, entry != nullptr);
+  Entry* entry = find_live(self, shard, hashed);
+  self.count_read<true>(shard, entry != nullptr);
   return visit(entry);
 }
 
@@ -51,8 +81,9 @@ auto read_key(NamespaceImpl& self, std::string_view key, Visit visit)
 template <typename Visit>
 auto read(NamespaceImpl& self, std::string_view key, Visit visit)
     -> decltype(visit(static_cast<Entry*>(nullptr))) {
-  return self.metrics() == nullptr ? read_key<false>(self, key, visit)
-                                   : read_key<true>(self, key, visit);
+  if (self.metrics() != nullptr) [[unlikely]]
+    return read_measured(self, key, visit);
+  return read_unmeasured(self, key, visit);
 }
 
 // Removes the key, if it has this version where one is given.

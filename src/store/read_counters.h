@@ -22,12 +22,12 @@ struct ReadCounts {
 class ReadCounters {
  public:
   void count(bool hit) {
-    const uint32_t slot = thread_slot();
-    std::atomic<uint64_t>& counter = hit ? lines_[slot].hits : lines_[slot].misses;
-    if (slot != kSharedThreadSlot) [[likely]] {
+    uint32_t slot;
+    if (has_own_thread_slot(slot)) [[likely]] {
+      std::atomic<uint64_t>& counter = hit ? lines_[slot].hits : lines_[slot].misses;
       counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     } else {
-      counter.fetch_add(1, std::memory_order_relaxed);
+      count_without_slot(hit);
     }
   }
 
@@ -41,6 +41,12 @@ class ReadCounters {
   }
 
  private:
+  // The first time of a thread, or of one too many.
+  [[gnu::noinline]] void count_without_slot(bool hit) {
+    Line& line = lines_[thread_slot()];
+    (hit ? line.hits : line.misses).fetch_add(1, std::memory_order_relaxed);
+  }
+
   struct alignas(64) Line {
     std::atomic<uint64_t> hits{0};
     std::atomic<uint64_t> misses{0};

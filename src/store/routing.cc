@@ -83,6 +83,7 @@ void Routing::begin(const RouteTable* to, uint32_t shard_count) noexcept {
   move_->to.store(to, std::memory_order_release);
   for (auto& word : move_->moved) word.store(0, std::memory_order_release);
   shard_count_.store(shard_count, std::memory_order_release);
+  settled_.store(nullptr, std::memory_order_release);
   generation_.store(generation_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
@@ -114,6 +115,7 @@ void Routing::settle(const RouteTable* table, uint32_t shard_count) noexcept {
   table_.store(table, std::memory_order_release);
   shard_count_.store(shard_count, std::memory_order_release);
   generation_.store(generation_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  settled_.store(table, std::memory_order_release);
 }
 
 }  // namespace rkvs::internal

@@ -43,7 +43,7 @@ class Routing {
   static constexpr uint32_t kNoShard = UINT32_MAX;
 
   explicit Routing(const RouteTable* table, uint32_t shard_count)
-      : table_(table), shard_count_(shard_count) {}
+      : settled_(table), table_(table), shard_count_(shard_count) {}
 
   // A hint, without a lock; kNoShard after close().
   uint32_t shard_of(uint32_t bucket) const {
@@ -56,6 +56,12 @@ class Routing {
 
   // With the lock of `shard` held, in either mode: whether the bucket is in it.
   bool owns(uint32_t shard, uint32_t bucket) const { return shard_of(bucket) == shard; }
+
+  // The table in force when settled, otherwise nullptr. For single buckets the shortest way: if it
+  // is the same table before routing and with the shard locked, the bucket is there. (Where the
+  // bucket has left the shard since, the resize that took it away had begun before it had the lock;
+  // and where that has been undone by another one, the bucket is back.)
+  const RouteTable* settled_table() const { return settled_.load(std::memory_order_acquire); }
 
   // For a group of buckets at once: if generation() is the same even number before routing and
   // with all locks held, everything routed in between is right.
@@ -81,7 +87,10 @@ class Routing {
   // `shard_count`: of the old one.
   void end_unmoved(uint32_t shard_count) noexcept;
 
-  void close() noexcept { generation_.store(kClosed, std::memory_order_release); }
+  void close() noexcept {
+    settled_.store(nullptr, std::memory_order_release);
+    generation_.store(kClosed, std::memory_order_release);
+  }
   bool is_closed() const { return generation() == kClosed; }
 
  private:
@@ -99,6 +108,7 @@ class Routing {
   uint32_t shard_of_unsettled(uint32_t bucket) const;
   void settle(const RouteTable* table, uint32_t shard_count) noexcept;
 
+  std::atomic<const RouteTable*> settled_;
   std::atomic<uint64_t> generation_{0};
   std::atomic<const RouteTable*> table_;
   std::atomic<uint32_t> shard_count_;

@@ -115,9 +115,9 @@ Entry* Shard::reclaim_key(const HashedKey& key, int64_t now) {
   return entry;
 }
 
-Entry* Shard::find_overflow(const HashedKey& key) const {
-  for (const auto& [hash, entry] : extra_->overflow) {
-    if (hash == key.hash && entry->has_key(key.key)) return entry;
+Entry* Shard::find_overflow(uint64_t hash, std::string_view key) const {
+  for (const auto& [other, entry] : extra_->overflow) {
+    if (other == hash && entry->has_key(key)) return entry;
   }
   return nullptr;
 }

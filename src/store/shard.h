@@ -70,7 +70,7 @@ class alignas(64) Shard {
     Entry* const* slot = table_.find(key.hash);
     if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]]
       return *slot;
-    return extra_ == nullptr ? nullptr : find_overflow(key);
+    return extra_ == nullptr ? nullptr : find_overflow(key.hash, key.key);
   }
   // The same where the entry has not expired.
   Entry* find_live(const HashedKey& key, OperationTime& time) const RKVS_REQUIRES_SHARED(mutex) {
@@ -306,7 +306,8 @@ class alignas(64) Shard {
   }
 
  private:
-  Entry* find_overflow(const HashedKey& key) const RKVS_REQUIRES_SHARED(mutex);
+  // In pieces, so that find() can keep them in registers.
+  Entry* find_overflow(uint64_t hash, std::string_view key) const RKVS_REQUIRES_SHARED(mutex);
   Entry** find_overflow_slot(const HashedKey& key) RKVS_REQUIRES(mutex);
   void drop_unused_extra() RKVS_REQUIRES(mutex) {
     if (extra_ != nullptr && extra_->is_unused()) extra_.reset();

@@ -11,6 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 #include "base/deadline.h"
 #include "base/key_hash.h"
@@ -123,33 +126,21 @@ inline bool is_too_late(int tries, Deadline& deadline) {
 template <Access kAccess>
 class OwnerLock {
  public:
-  OwnerLock(const ShardSet& set, const HashedKey& key, Deadline& deadline) {
-    if (is_called_back()) [[unlikely]] {
-      code_ = StatusCode::kWouldDeadlock;
-      return;
-    }
+  // `make_deadline` is called only if the lock is not to be had at once.
+  template <typename MakeDeadline>
+  requires std::is_invocable_r_v<Deadline, MakeDeadline> OwnerLock(const ShardSet& set,
+                                                                   const HashedKey& key,
+                                                                   MakeDeadline make_deadline) {
     const uint32_t bucket = bucket_of(key.hash);
-    for (int tries = 0;; ++tries) {
-      const uint32_t index = set.routing().shard_of(bucket);
-      if (index == Routing::kNoShard) [[unlikely]] {
-        code_ = set.closed_code();
-        return;
-      }
-      Shard& shard = set[index];
-      if (!lock_shard<kAccess>(shard, deadline)) [[unlikely]] {
-        code_ = StatusCode::kTimeout;
-        return;
-      }
-      if (set.routing().owns(index, bucket)) [[likely]] {
-        shard_ = &shard;
-        return;
-      }
-      unlock_shard<kAccess>(shard);
-      if (is_too_late(tries, deadline)) {
-        code_ = StatusCode::kTimeout;
-        return;
-      }
-    }
+    shard_ = lock_at_once(set, bucket);
+    if (shard_ == nullptr) [[unlikely]]
+      std::tie(shard_, code_) = lock_slowly(set, bucket, make_deadline);
+  }
+  OwnerLock(const ShardSet& set, const HashedKey& key, Deadline& deadline) {
+    const uint32_t bucket = bucket_of(key.hash);
+    shard_ = lock_at_once(set, bucket);
+    if (shard_ == nullptr) [[unlikely]]
+      std::tie(shard_, code_) = lock_slowly(set, bucket, deadline);
   }
   ~OwnerLock() { unlock(); }
   OwnerLock(const OwnerLock&) = delete;
@@ -165,6 +156,49 @@ class OwnerLock {
   }
 
  private:
+  // What nearly every operation needs, in few instructions. nullptr: nothing is held, and whatever
+  // it was that it met is for the other one.
+  static Shard* lock_at_once(const ShardSet& set, uint32_t bucket) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+    if (is_called_back()) [[unlikely]]
+      return nullptr;
+    const RouteTable* table = set.routing().settled_table();
+    if (table == nullptr) [[unlikely]]
+      return nullptr;
+    Shard& shard = set[(*table)[bucket]];
+    const bool locked =
+        kAccess == Access::kWrite ? shard.mutex.try_lock() : shard.mutex.lock_shared_at_once();
+    if (!locked) [[unlikely]]
+      return nullptr;
+    if (set.routing().settled_table() != table) [[unlikely]] {
+      unlock_shard<kAccess>(shard);
+      return nullptr;
+    }
+    return &shard;
+  }
+
+  template <typename MakeDeadline>
+  [[gnu::noinline]] static std::pair<Shard*, StatusCode> lock_slowly(
+      const ShardSet& set, uint32_t bucket,
+      MakeDeadline make_deadline) requires std::is_invocable_r_v<Deadline, MakeDeadline> {
+    Deadline deadline = make_deadline();
+    return lock_slowly(set, bucket, deadline);
+  }
+  // The shard, or nullptr and why not.
+  [[gnu::noinline]] static std::pair<Shard*, StatusCode> lock_slowly(const ShardSet& set,
+                                                                     uint32_t bucket,
+                                                                     Deadline& deadline) {
+    if (is_called_back()) return {nullptr, StatusCode::kWouldDeadlock};
+    for (int tries = 0;; ++tries) {
+      const uint32_t index = set.routing().shard_of(bucket);
+      if (index == Routing::kNoShard) return {nullptr, set.closed_code()};
+      Shard& shard = set[index];
+      if (!lock_shard<kAccess>(shard, deadline)) return {nullptr, StatusCode::kTimeout};
+      if (set.routing().owns(index, bucket)) return {&shard, StatusCode::kOk};
+      unlock_shard<kAccess>(shard);
+      if (is_too_late(tries, deadline)) return {nullptr, StatusCode::kTimeout};
+    }
+  }
+
   Shard* shard_ = nullptr;
   StatusCode code_ = StatusCode::kOk;
 };

@@ -135,6 +135,35 @@ TEST(Result, MovesAValueThatCannotBeCopied) {
   EXPECT_EQ(*value, 5);
 }
 
+TEST(Result, CopiesMovesAndAssignmentsKeepWhatItHolds) {
+  using Text = Result<std::shared_ptr<std::string>>;
+  const auto text = std::make_shared<std::string>("text");
+  const Status failure(StatusCode::kIo, "no disk");
+  {
+    Text value(text);
+    Text error(failure);
+    const Text copy = value;
+    EXPECT_EQ(text.use_count(), 3);
+    const Text error_copy = error;
+    EXPECT_EQ(error_copy.status().message(), "no disk");
+    error = value;  // a value over an error
+    ASSERT_TRUE(error.ok());
+    EXPECT_EQ(text.use_count(), 4);
+    value = Text(failure);  // an error over a value
+    EXPECT_EQ(value.status().message(), "no disk");
+    EXPECT_EQ(text.use_count(), 3);
+    error = copy;  // a value over a value
+    EXPECT_EQ(text.use_count(), 3);
+    Text& same = error;
+    error = same;
+    EXPECT_EQ(**error, "text");
+    const Text moved = std::move(error);
+    EXPECT_EQ(text.use_count(), 3);
+    EXPECT_EQ(**moved, "text");
+  }
+  EXPECT_EQ(text.use_count(), 1);
+}
+
 TEST(Result, OfBoolTellsFalseFromFailure) {
   const Result<bool> no = false;
   EXPECT_TRUE(no.ok());
