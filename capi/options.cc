@@ -125,6 +125,7 @@ Status to_storage_options(const rkvs_manager_options* from, StorageOptions& to) 
       .max_bytes = options.max_bytes};
   if (Status status = to_storage_config(&config, to.config); !status.ok()) return status;
   to.max_load_bytes = options.max_load_bytes;
+  to.worker_threads = options.worker_threads;
   to.detailed_metrics = (options.flags & RKVS_DETAILED_METRICS) != 0;
   if (options.directory != nullptr) to.directory = options.directory;
   if (options.log != nullptr) {
