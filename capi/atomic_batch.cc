@@ -18,7 +18,7 @@ namespace {
 
 // Content that no operation looks at.
 AtomicBatchContent& content_to_change(rkvs_atomic_batch& batch) {
-  if (batch.content.use_count() == 1) return *batch.content;
+  if (!batch.is_shared.load(std::memory_order_relaxed)) return *batch.content;
   auto copy = std::make_shared<AtomicBatchContent>();
   for (AtomicBatch::Operation operation : batch.content->batch.operations()) {
     operation.key = copy->bytes.emplace_back(operation.key);
@@ -26,6 +26,7 @@ AtomicBatchContent& content_to_change(rkvs_atomic_batch& batch) {
     copy->batch.append(operation);
   }
   batch.content = std::move(copy);
+  batch.is_shared.store(false, std::memory_order_relaxed);
   return *batch.content;
 }
 
@@ -117,6 +118,7 @@ rkvs_status rkvs_atomic_batch_clear(rkvs_atomic_batch* batch, rkvs_error** error
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check(batch)) return refuse_argument(bad, error, "not a batch");
     batch->content = std::make_shared<AtomicBatchContent>();
+    batch->is_shared.store(false, std::memory_order_relaxed);
     return RKVS_OK;
   });
 }

@@ -4,6 +4,7 @@
 
 #include <rkvs/atomic_batch.h>
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
@@ -12,7 +13,6 @@
 
 namespace rkvs::capi {
 
-// Immutable as long as an operation has it.
 struct AtomicBatchContent {
   AtomicBatch batch;
   std::deque<std::string> bytes;  // that the batch's views look at; a deque moves none of them
@@ -26,6 +26,8 @@ struct rkvs_atomic_batch : rkvs::capi::Handle {
 
   std::shared_ptr<rkvs::capi::AtomicBatchContent> content =
       std::make_shared<rkvs::capi::AtomicBatchContent>();
+  // An asynchronous operation has had it: it is not to be changed any more.
+  std::atomic<bool> is_shared{false};
 };
 
 #endif  // RKVS_CAPI_ATOMIC_BATCH_H_

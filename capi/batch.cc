@@ -138,14 +138,17 @@ BatchResult consume_multiple(Namespace& ns, const BatchInput& input, BatchMode m
   return ns.consume_multiple(input.keys, mode);
 }
 
-rkvs_status report_batch(const BatchResult& outcome, rkvs_error** error) noexcept {
-  if (error == nullptr || !outcome.status.is_error()) return code_of(outcome.status.code());
+int64_t index_of_failure(const BatchResult& outcome) noexcept {
   const auto failed =
       std::find_if(outcome.items.begin(), outcome.items.end(), [](const BatchItem& item) {
         return item.code != StatusCode::kOk && item.code != StatusCode::kNotApplied;
       });
-  return report(outcome.status, error,
-                failed == outcome.items.end() ? -1 : failed - outcome.items.begin());
+  return failed == outcome.items.end() ? -1 : failed - outcome.items.begin();
+}
+
+rkvs_status report_batch(const BatchResult& outcome, rkvs_error** error) noexcept {
+  if (error == nullptr || !outcome.status.is_error()) return code_of(outcome.status.code());
+  return report(outcome.status, error, index_of_failure(outcome));
 }
 
 }  // namespace rkvs::capi

@@ -88,6 +88,9 @@ BatchResult delete_multiple(Namespace& ns, const BatchInput& input, BatchMode mo
 BatchResult consume_multiple(Namespace& ns, const BatchInput& input, BatchMode mode,
                              const WriteOptions& options);
 
+// The first item that failed by itself, or -1.
+int64_t index_of_failure(const BatchResult& outcome) noexcept;
+
 // The status of a batch; where it is an error, with the index of the first item that failed.
 rkvs_status report_batch(const BatchResult& outcome, rkvs_error** error) noexcept;
 

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "capi/async.h"
 #include "capi/list.h"
 #include "capi/options.h"
 #include "capi/value.h"
@@ -28,18 +29,23 @@ rkvs_namespace* make_namespace(rkvs_manager* manager, Namespace ns) {
 
 namespace {
 
-// Closes the store, which waits for whatever is on.
+// False if this thread belongs to the store, and so cannot wait for it.
+bool close_and_delete(rkvs_manager* manager) noexcept {
+  const CompletingForOthers guard;
+  if (manager->manager.close().code() == StatusCode::kWouldDeadlock) return false;
+  delete manager;
+  return true;
+}
+
 void destroy(rkvs_manager* manager) noexcept {
-  if (!in_callback()) {
-    delete manager;
-    return;
-  }
-  // A callback must not wait for itself.
+  if (!in_callback() && close_and_delete(manager)) return;
   try {
-    std::thread([manager] { delete manager; }).detach();
+    std::thread([manager] { (void)close_and_delete(manager); }).detach();
   } catch (const std::system_error&) {
-    // No thread to be had: the store stays open, which is better than a thread that never comes
-    // back.
+    // No thread to be had: the store stays open, which is better than a thread that waits for
+    // itself.
+  } catch (const std::bad_alloc&) {
+    // The same.
   }
 }
 
@@ -107,6 +113,7 @@ rkvs_status rkvs_manager_close(rkvs_manager* manager, rkvs_error** error) {
     if (rkvs::capi::in_callback()) {
       return refuse(StatusCode::kWouldDeadlock, error, "a callback of the store cannot close it");
     }
+    const rkvs::capi::CompletingForOthers guard;
     return finish(manager->manager.close(), error);
   });
 }
