@@ -1,11 +1,13 @@
-# What `cmake --install` lays down: library, tool, headers, CMake package, pkg-config file.
+# What `cmake --install` lays down: libraries, tool, headers, CMake package, pkg-config file.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rkvs)
 
-install(TARGETS rkvs EXPORT rkvsTargets
+install(TARGETS rkvs rkvs_capi EXPORT rkvsTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILE_SET c_headers DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(RKVS_BUILD_CLI)
   install(TARGETS rkvs_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
@@ -35,6 +37,9 @@ endif()
 if(NOT IS_ABSOLUTE "${PC_INCLUDEDIR}")
   set(PC_INCLUDEDIR "\${prefix}/${PC_INCLUDEDIR}")
 endif()
-configure_file(cmake/rkvs-cxx.pc.in ${PROJECT_BINARY_DIR}/rkvs-cxx.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/rkvs-cxx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(package rkvs rkvs-cxx)
+  configure_file(cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${package}.pc
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

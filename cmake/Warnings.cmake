@@ -3,13 +3,13 @@
 # gets none of these.
 
 add_library(rkvs_build_flags INTERFACE)
-target_compile_features(rkvs_build_flags INTERFACE cxx_std_20)
+target_compile_features(rkvs_build_flags INTERFACE cxx_std_20 c_std_11)
 
-set(is_clang "$<CXX_COMPILER_ID:Clang,AppleClang>")
+set(is_clang "$<COMPILE_LANG_AND_ID:CXX,Clang,AppleClang>")
 set(is_optimized "$<NOT:$<CONFIG:Debug>>")
 
 target_compile_options(rkvs_build_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+  -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   $<${is_clang}:-Wthread-safety>
   # gcc 12 sees overlaps in the standard library's string concatenation that are not there (gcc bug
   # 105651).

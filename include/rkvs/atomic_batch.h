@@ -41,7 +41,7 @@ class AtomicBatch {
   };
   struct Operation {
     Op op = Op::kSet;
-    std::string_view key;
+    std::string_view key{};
     std::string_view value{};
     uint64_t version = 0;
     int64_t delta = 0;
@@ -103,6 +103,12 @@ class AtomicBatch {
     return append({.op = Op::kCheckAbsent, .key = key});
   }
 
+  // An operation as operations() lists it.
+  AtomicBatch& append(const Operation& operation) {
+    operations_.push_back(operation);
+    return *this;
+  }
+
   const std::vector<Operation>& operations() const noexcept { return operations_; }
   std::size_t size() const noexcept { return operations_.size(); }
   void clear() noexcept { operations_.clear(); }
@@ -117,11 +123,6 @@ class AtomicBatch {
             .initial = options.initial,
             .options = {.expire_after = options.expire_after}};
   }
-  AtomicBatch& append(const Operation& operation) {
-    operations_.push_back(operation);
-    return *this;
-  }
-
   std::vector<Operation> operations_;
 };
 

@@ -12,6 +12,7 @@ namespace rkvs {
 
 namespace internal {
 struct Entry;
+struct ValueAccess;
 void retain_entry(Entry* entry) noexcept;
 void release_entry(Entry* entry) noexcept;
 }  // namespace internal
@@ -61,6 +62,7 @@ class Value {
 
  private:
   friend struct internal::Entry;
+  friend struct internal::ValueAccess;
   // Takes over one reference to `entry`.
   Value(internal::Entry* entry, const char* data, std::size_t size) noexcept
       : entry_(entry), data_(data), size_(size) {}

@@ -1,0 +1,86 @@
+// transform: a function of the program reads, changes and writes a key.
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "capi/internal.h"
+#include "capi/value.h"
+
+using rkvs::Status;
+using rkvs::StatusCode;
+using namespace rkvs::capi;
+
+// Lives on the stack of rkvs_namespace_transform, for the time of one callback.
+struct rkvs_transform : rkvs::capi::Handle {
+  static constexpr uint32_t kMagic = 0x524B5431;
+  rkvs_transform() : Handle(kMagic) {}
+  ~rkvs_transform() { magic = 0; }
+
+  bool decided = false;
+  std::optional<std::string> value;  // nothing: to be removed
+};
+
+namespace {
+
+// Leaves Namespace::transform without a change.
+struct Unchanged {
+  rkvs_status status;
+};
+
+}  // namespace
+
+rkvs_status rkvs_transform_set(rkvs_transform* transform, const void* value, size_t value_size) {
+  return guarded(nullptr, [&]() -> rkvs_status {
+    if (const rkvs_status bad = check(transform)) return bad;
+    if (const rkvs_status bad = check_value(value, value_size)) return bad;
+    transform->value.emplace(view(value, value_size));
+    transform->decided = true;
+    return RKVS_OK;
+  });
+}
+
+rkvs_status rkvs_transform_remove(rkvs_transform* transform) {
+  return guarded(nullptr, [&]() -> rkvs_status {
+    if (const rkvs_status bad = check(transform)) return bad;
+    transform->value.reset();
+    transform->decided = true;
+    return RKVS_OK;
+  });
+}
+
+rkvs_status rkvs_namespace_transform(rkvs_namespace* ns, const void* key, size_t key_size,
+                                     rkvs_transform_callback callback, void* user,
+                                     rkvs_value** value, rkvs_error** error) {
+  return guarded(error, [&]() -> rkvs_status {
+    if (value != nullptr) *value = nullptr;
+    if (const rkvs_status bad = check(ns)) return refuse_argument(bad, error, "not a namespace");
+    if (const rkvs_status bad = check_key(key, key_size)) {
+      return refuse_argument(bad, error, "the key is NULL");
+    }
+    if (callback == nullptr) {
+      return refuse_argument(RKVS_E_INVALID_ARGUMENT, error, "the callback is NULL");
+    }
+    std::optional<std::string> seen;
+    const auto change = [&](std::optional<std::string_view> now) {
+      rkvs_transform transform;
+      rkvs_status status = RKVS_OK;
+      {
+        const CallbackGuard guard;
+        // The values of the store have an address, empty ones too.
+        status = now.has_value() ? callback(user, now->data(), now->size(), &transform)
+                                 : callback(user, nullptr, 0, &transform);
+      }
+      if (status == RKVS_OK && transform.decided) return std::move(transform.value);
+      if (status == RKVS_OK && value != nullptr && now.has_value()) *value = make_value(*now);
+      throw Unchanged{status};
+    };
+    try {
+      auto now = ns->ns.transform(view(key, key_size), change);
+      if (!now.ok()) return finish(now.status(), error);
+      if (value != nullptr) *value = value_handle(std::move(now.value()));
+      return RKVS_OK;
+    } catch (const Unchanged& unchanged) {
+      return finish(Status(static_cast<StatusCode>(unchanged.status)), error);
+    }
+  });
+}
