@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <numeric>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -193,7 +194,7 @@ TEST_P(AllocationFailure, OfOperatorNewIsNoMemoryOrHarmless) {
   });
   for (const bool for_good : {false, true}) {
     bool done = false;
-    for (int64_t n = 1; !done && !HasFailure(); ++n) {
+    for (int64_t n = 1; !done && !HasFailure(); n += for_good && is_instrumented() ? 3 : 1) {
       SCOPED_TRACE("allocation " + std::to_string(n) + (for_good ? " and all later ones" : ""));
       expect_no_leak([&] {
         done = run_once(
@@ -262,6 +263,11 @@ const Operation kOperations[] = {
     {"NamespaceStats", [](Store& s) { return s.manager.namespace_stats(args().users).code(); }},
     {"AllNamespaceStats", [](Store& s) { return s.manager.all_namespace_stats().code(); }},
     {"LoadReport", [](Store& s) { return s.manager.load_report().code(); }},
+    {"MetricsText", [](Store& s) { return s.manager.metrics_text().code(); }},
+    {"CloneNamespace",
+     [](Store& s) { return s.manager.clone_namespace(args().users, args().fresh).code(); }},
+    {"StopManagerAutosave", [](Store& s) { return s.manager.stop_manager_autosave().code(); },
+     StatusCode::kAutosaveNotRunning},
     {"TotalKeyCount", [](Store& s) { return s.manager.total_key_count().code(); }},
     {"UpdateManagerConfig",
      [](Store& s) { return s.manager.update_config({.max_namespaces = 5}).code(); }},
@@ -278,6 +284,11 @@ const Operation kOperations[] = {
     {"LoadNamespace", [](Store& s) { return s.manager.load_namespace(args().file).code(); }},
     {"LoadNamespaceAs",
      [](Store& s) { return s.manager.load_namespace_as(args().file, args().fresh).code(); }},
+    {"LoadNamespaceAsFrom",
+     [](Store& s) {
+       static const std::string saved = long_name("saved");
+       return s.manager.load_namespace_as(args().file, args().fresh, saved).code();
+     }},
     {"LoadNamespaceThatIsNotThere",
      [](Store& s) { return s.manager.load_namespace(args().absent).code(); },
      StatusCode::kSnapshotNotFound},
@@ -320,6 +331,65 @@ const Operation kOperations[] = {
     {"Update", [](Store& s) { return s.users.update(args().present, args().value).code(); }},
     {"DeleteKey", [](Store& s) { return s.users.delete_key(args().present).code(); }},
     {"Consume", [](Store& s) { return s.users.consume(args().present).code(); }},
+    {"GetWithVersion", [](Store& s) { return s.users.get_with_version(args().present).code(); }},
+    {"SetWithExpiry",
+     [](Store& s) {
+       return s.users.set(args().present, args().value, {.expire_after = 10min}).code();
+     }},
+    {"PutWithExpiryOfAnAbsentKey",
+     [](Store& s) {
+       return s.users.put(args().absent, args().value, {.expire_after = 10min}).code();
+     }},
+    {"Add", [](Store& s) { return s.users.add(args().absent, args().value).code(); }},
+    {"AddOfAPresentKey", [](Store& s) { return s.users.add(args().present, args().value).code(); },
+     StatusCode::kExists},
+    {"UpdateKeepingTheExpiry",
+     [](Store& s) {
+       return s.users.update(args().present, args().value, {.keep_ttl = true}).code();
+     }},
+    {"CompareAndSet",
+     [](Store& s) {
+       const auto found = s.users.get_with_version(args().present);
+       if (!found.ok()) return found.code();
+       return s.users.compare_and_set(args().present, found->version, args().value).code();
+     }},
+    {"CompareAndSetOfAnOldVersion",
+     [](Store& s) { return s.users.compare_and_set(args().present, 1'000'000, "v").code(); },
+     StatusCode::kVersionMismatch},
+    {"CompareAndDelete",
+     [](Store& s) {
+       const auto found = s.users.get_with_version(args().present);
+       if (!found.ok()) return found.code();
+       return s.users.compare_and_delete(args().present, found->version).code();
+     }},
+    {"Touch", [](Store& s) { return s.users.touch(args().present, 10min).code(); }},
+    {"TtlAndPersist",
+     [](Store& s) {
+       if (Status status = s.users.touch(args().present, 10min); !status.ok()) {
+         return status.code();
+       }
+       if (const auto ttl = s.users.ttl(args().present); !ttl.ok()) return ttl.code();
+       return s.users.persist(args().present).code();
+     },
+     StatusCode::kOk, true},
+    {"IncrementOfAnAbsentKey", [](Store& s) { return s.users.increment(args().absent).code(); }},
+    {"DecrementOfWhatIsNoNumber", [](Store& s) { return s.users.decrement(args().present).code(); },
+     StatusCode::kNotANumber},
+    {"Transform",
+     [](Store& s) {
+       return s.users
+           .transform(
+               args().present,
+               [](std::optional<std::string_view>) { return std::optional<std::string>("beyond"); })
+           .code();
+     }},
+    {"TransformThatDeletes",
+     [](Store& s) {
+       return s.users
+           .transform(args().present,
+                      [](std::optional<std::string_view>) { return std::optional<std::string>(); })
+           .code();
+     }},
     {"SetOfATooLargeKey",
      [](Store& s) {
        static const std::string large(kDefaultMaxKeySize + 1, 'k');
@@ -382,12 +452,68 @@ const Operation kOperations[] = {
        return s.users.consume_multiple(args().key_views, BatchMode::kBestEffort).status.code();
      },
      StatusCode::kOk, true},
+    {"ExistsMultiple",
+     [](Store& s) {
+       return s.users.exists_multiple(args().key_views, BatchMode::kBestEffort).status.code();
+     }},
+    {"UpdateMultiple",
+     [](Store& s) {
+       static const std::vector<KeyValue> items = [] {
+         std::vector<KeyValue> all;
+         for (const std::string& k : args().there) all.push_back({k, args().value});
+         return all;
+       }();
+       return s.users.update_multiple(items, BatchMode::kAllOrNothing).status.code();
+     }},
+    {"SetMultipleWithExpiry",
+     [](Store& s) {
+       return s.users.set_multiple(args().items, BatchMode::kAllOrNothing, {.expire_after = 10min})
+           .status.code();
+     }},
+    {"Apply",
+     [](Store& s) {
+       static const AtomicBatch batch = [] {
+         AtomicBatch made;
+         made.set(args().present, args().value).add(args().absent, args().value);
+         made.increment("counter").check_exists(args().there[2]).delete_key(args().there[2]);
+         made.consume(args().there[3]).update(args().there[4], args().value);
+         return made;
+       }();
+       return s.users.apply(batch).status.code();
+     }},
+    {"ApplyThatFails",
+     [](Store& s) {
+       static const AtomicBatch batch = [] {
+         AtomicBatch made;
+         made.set(args().present, args().value).update(args().absent, args().value);
+         return made;
+       }();
+       return s.users.apply(batch).status.code();
+     },
+     StatusCode::kNotFound},
+    {"Scan",
+     [](Store& s) {
+       auto scan = s.users.scan({.prefix = "a name", .with_values = true});
+       if (!scan.ok()) return scan.code();
+       while (!scan->is_done()) {
+         if (const auto items = scan->next(7); !items.ok()) return items.code();
+       }
+       return StatusCode::kOk;
+     }},
+    {"DeletePrefix",
+     [](Store& s) { return s.users.delete_prefix("a name that is too long").code(); },
+     StatusCode::kOk, true},
+    {"Clear", [](Store& s) { return s.users.clear().code(); }},
     {"ListKeys", [](Store& s) { return s.users.list_keys().code(); }},
 
     // Configuration, shards, figures.
     {"SetMaxKeys", [](Store& s) { return s.users.set_max_keys(200).code(); }},
     {"SetMaxKeysBelowUse", [](Store& s) { return s.users.set_max_keys(2).code(); },
      StatusCode::kLimitBelowUse},
+    {"SetMaxBytes", [](Store& s) { return s.users.set_max_bytes(10'000'000).code(); }},
+    {"SetMaxValueSize", [](Store& s) { return s.users.set_max_value_size(1000).code(); }},
+    {"SetLockTimeout", [](Store& s) { return s.users.set_lock_timeout(700ms).code(); }},
+    {"ShardStats", [](Store& s) { return s.users.shard_stats().code(); }},
     {"UpdateConfig",
      [](Store& s) { return s.users.update_config({.max_keys = 300, .shard_count = 3}).code(); }},
     {"ResizeUp", [](Store& s) { return s.users.resize_shards(37).code(); }, StatusCode::kOk, true},

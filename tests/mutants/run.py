@@ -1,14 +1,20 @@
 """Breaks the library in one way after the other, and demands that a test notices each.
 
-    python3 tests/mutants/run.py SCRATCH [WORD]
+    python3 tests/mutants/run.py SCRATCH [--only WORD] [--results FILE] [--minutes N]
 
 Copies the sources to SCRATCH, builds them there, and for each entry of mutants.json (those whose
-name has WORD in it) makes its edits, builds the named test, runs it and takes the edits back. An
-edit whose text is not in the source exactly once, or that does not compile, is a mistake in the list
-and fails the run as a mutant that survives does. Takes some ten seconds a mutant: for changes to what
-saves and loads, not for every change.
+name has WORD in it) makes its edits, builds the named test, runs it (the cases that `case` names,
+where it is there) and takes the edits back. An edit whose text is not in the source exactly once, or
+that does not compile, is a mistake in the list and fails the run as a mutant that survives does.
+Takes some ten seconds a mutant: for changes to what it mutates, not for every change.
+
+FILE keeps what became of each mutant, as JSON, after each of them. What it has is not done again
+while the sources of library and tests are the same: a run that was ended goes on. With N no new
+mutant is begun after so many minutes; then the run ends with code 2.
 """
 
+import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -21,7 +27,11 @@ import time
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 NOT_COPIED = ["build", "dist", ".git", "__pycache__", "corpus"]
 # Tests under a mutant may hang; what hangs has been noticed as well.
-SECONDS = 120
+SECONDS = 90
+# Optimised enough for the races, and quick to build; warnings are the mutant's good right.
+OPTIONS = ["-DRKVS_BUILD_FUZZ=OFF", "-DRKVS_BUILD_EXAMPLES=OFF", "-DRKVS_INSTALL=OFF",
+           "-DRKVS_WARNINGS_AS_ERRORS=OFF",
+           "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -D_GLIBCXX_ASSERTIONS"]
 
 
 def run(command, log, **options):
@@ -41,8 +51,7 @@ class Scratch:
                         ignore=shutil.ignore_patterns(*NOT_COPIED))
         self.log.write_bytes(b"")
         configured = run(
-            ["cmake", "--preset", "test", "-S", ".", "-B", self.build, "-DRKVS_BUILD_FUZZ=OFF",
-             "-DRKVS_BUILD_EXAMPLES=OFF", "-DRKVS_INSTALL=OFF"],
+            ["cmake", "--preset", "test", "-S", ".", "-B", self.build] + OPTIONS,
             self.log, cwd=self.tree)
         if configured != 0:
             sys.exit("cannot configure; see %s" % self.log)
@@ -51,11 +60,12 @@ class Scratch:
         command = ["cmake", "--build", self.build, "--target", test, "-j", str(os.cpu_count())]
         return run(command, self.log) == 0
 
-    def failure_of(self, test):
+    def failure_of(self, test, case="*"):
         """What the test fails by: a test case, a signal, the time; nothing where it passes."""
         before = self.log.stat().st_size
         try:
-            code = run([self.build / "tests" / test], self.log, timeout=SECONDS)
+            code = run([self.build / "tests" / test, "--gtest_filter=" + case], self.log,
+                       timeout=SECONDS)
         except subprocess.TimeoutExpired:
             return "%d s" % SECONDS
         if code == 0:
@@ -82,29 +92,85 @@ def try_mutant(scratch, mutant):
     try:
         if not scratch.builds(mutant["test"]):
             return "DOES NOT COMPILE"
-        failure = scratch.failure_of(mutant["test"])
+        failure = scratch.failure_of(mutant["test"], mutant.get("case", "*"))
         return "SURVIVED" if failure is None else "killed by " + failure
     finally:
         path.write_text(original)
 
 
+def state_of_sources():
+    """Changes whenever anything does that a mutant's fate depends on."""
+    digest = hashlib.sha256()
+    for folder in ["include", "src", "tests"]:
+        for path in sorted((SOURCE / folder).rglob("*")):
+            if path.suffix in [".h", ".cc", ".fbs", ".txt", ".json"] and "build" not in path.parts:
+                digest.update(str(path.relative_to(SOURCE)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+class Results:
+    """What became of each mutant, kept in a file where one is named."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path) if path else None
+        self.state = state_of_sources()
+        self.mutants = {}
+        if self.path and self.path.exists():
+            kept = json.loads(self.path.read_text())
+            if kept["sources"] == self.state:
+                self.mutants = kept["mutants"]
+
+    def add(self, mutant, outcome, seconds):
+        self.mutants[mutant["name"]] = {"file": mutant["file"], "test": mutant["test"],
+                                        "outcome": outcome, "seconds": round(seconds, 1)}
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(json.dumps({"sources": self.state, "mutants": self.mutants},
+                                            indent=1))
+
+    def killed(self, mutants):
+        return sum(self.mutants.get(mutant["name"], {}).get("outcome", "").startswith("killed")
+                   for mutant in mutants)
+
+
 def main():
-    scratch = Scratch(pathlib.Path(sys.argv[1]))
-    word = sys.argv[2] if len(sys.argv) > 2 else ""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("scratch", type=pathlib.Path)
+    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--results", metavar="FILE")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    options = parser.parse_args()
+    until = time.monotonic() + 60 * options.minutes
+
     mutants = json.loads(pathlib.Path(__file__).with_name("mutants.json").read_text())
-    mutants = [mutant for mutant in mutants if word in mutant["name"]]
-    for test in sorted({mutant["test"] for mutant in mutants}):
-        if not scratch.builds(test) or scratch.failure_of(test):
-            sys.exit("%s fails without any mutant; see %s" % (test, scratch.log))
-    killed = 0
-    for mutant in mutants:
+    mutants = [mutant for mutant in mutants if options.only in mutant["name"]]
+    results = Results(options.results)
+    left = [mutant for mutant in mutants if mutant["name"] not in results.mutants]
+    if left:
+        scratch = Scratch(options.scratch)
+    passing = set()
+    for mutant in left:
         start = time.monotonic()
+        if start > until:
+            break
+        test = (mutant["test"], mutant.get("case", "*"))
+        if test not in passing:
+            if not scratch.builds(test[0]) or scratch.failure_of(*test):
+                sys.exit("%s %s fails without any mutant; see %s" % (*test, scratch.log))
+            passing.add(test)
+            start = time.monotonic()
         outcome = try_mutant(scratch, mutant)
-        killed += outcome.startswith("killed")
-        print("%s: %s (%s, %.0f s)" % (mutant["name"], outcome, mutant["test"],
-                                       time.monotonic() - start), flush=True)
-    print("%d of %d mutants killed" % (killed, len(mutants)))
-    return 0 if mutants and killed == len(mutants) else 1
+        seconds = time.monotonic() - start
+        results.add(mutant, outcome, seconds)
+        print("%s: %s (%s, %.0f s)" % (mutant["name"], outcome, mutant["test"], seconds),
+              flush=True)
+    tried = [mutant for mutant in mutants if mutant["name"] in results.mutants]
+    killed = results.killed(mutants)
+    print("%d of %d mutants killed, %d not tried" % (killed, len(mutants),
+                                                     len(mutants) - len(tried)))
+    if killed < len(tried) or not mutants:
+        return 1
+    return 0 if len(tried) == len(mutants) else 2
 
 
 if __name__ == "__main__":
