@@ -14,7 +14,9 @@
 #include <thread>
 
 #include "base/arena.h"
-#include "bench/peers.h"
+#include "bench/measure.h"
+#include "bench/stores/map_store.h"
+#include "bench/stores/rkvs_store.h"
 #include "bench/workload.h"
 #include "store/entry.h"
 
@@ -31,11 +33,11 @@ void shards(size_t count, size_t rounds) {
   const std::vector<uint32_t> access = random_order(count, 2);
   const auto key = [&](size_t i) -> const std::string& { return keys[access[i % count]]; };
 
-  std::vector<std::unique_ptr<Rkvs>> stores;
+  std::vector<std::unique_ptr<RkvsStore>> stores;
   std::vector<std::string> names;
   for (const uint32_t shard_count : {4U, 16U, 64U, 128U, 256U, 1024U, 4096U}) {
-    stores.push_back(std::make_unique<Rkvs>(NamespaceConfig{.shard_count = shard_count}));
-    for (const uint32_t i : random_order(count, 1)) stores.back()->set(keys[i], kValue);
+    stores.push_back(std::make_unique<RkvsStore>(NamespaceConfig{.shard_count = shard_count}));
+    for (const uint32_t i : random_order(count, 1)) stores.back()->put(keys[i], kValue);
     names.push_back(std::to_string(shard_count) + " shards, " +
                     std::to_string(count / shard_count) + " entries each");
   }
@@ -50,16 +52,16 @@ void shards(size_t count, size_t rounds) {
     }
     print_ratios(question, candidates, take_turns(candidates, rounds, 6), 6 * kSegment, 4);
   };
-  ask("get", [&](Rkvs& store, size_t first) {
+  ask("get", [&](RkvsStore& store, size_t first) {
     for (size_t i = first; i < first + kSegment; ++i) {
       Value value;
       if (!store.get(key(i), value)) std::abort();
     }
   });
-  ask("set", [&](Rkvs& store, size_t first) {
-    for (size_t i = first; i < first + kSegment; ++i) store.set(key(i), kValue);
+  ask("set", [&](RkvsStore& store, size_t first) {
+    for (size_t i = first; i < first + kSegment; ++i) store.put(key(i), kValue);
   });
-  ask("batch get of 100", [&](Rkvs& store, size_t first) {
+  ask("batch get of 100", [&](RkvsStore& store, size_t first) {
     std::vector<std::string_view> batch(100);
     for (size_t i = first; i < first + kSegment; i += batch.size()) {
       for (size_t j = 0; j < batch.size(); ++j) batch[j] = key(i + j);
@@ -165,7 +167,7 @@ void insert_all(const char* name, Store& store, const std::vector<std::string>& 
   const auto begun = Clock::now();
   for (const uint32_t i : random_order(keys.size(), 1)) {
     const auto start = Clock::now();
-    store.set(keys[i], kValue);
+    store.put(keys[i], kValue);
     after(waits.size() + 1);
     waits.push_back(seconds_since(start) * 1e6);
   }
@@ -175,36 +177,36 @@ void insert_all(const char* name, Store& store, const std::vector<std::string>& 
 void mover(size_t count) {
   const std::vector<std::string> keys = make_keys(count);
   {
-    UnlockedAbsl store;
+    AbslStore store;
     insert_all("absl, unlocked, one table", store, keys, [](size_t) {});
   }
   for (const uint32_t fixed : {64U, 4096U}) {
-    Rkvs store({.shard_count = fixed});
+    RkvsStore store({.shard_count = fixed});
     const std::string name = std::to_string(fixed) + " shards from the beginning";
     insert_all(name.c_str(), store, keys, [](size_t) {});
   }
   {
-    Rkvs store;
+    RkvsStore store(NamespaceConfig{});
     insert_all("automatic: each insert moves a little", store, keys, [](size_t) {});
   }
   {
-    Rkvs store({.shard_count = 16});
+    RkvsStore store({.shard_count = 16});
     uint32_t shards = 16;
     insert_all("the insert that finds it full moves it all", store, keys, [&](size_t inserted) {
       if (inserted > shards * kThreshold && shards < 4096) {
-        Rkvs::keep_status(store.ns->resize_shards(shards *= 4).ok());
+        expect(store.ns->resize_shards(shards *= 4).ok());
       }
     });
   }
   {
-    Rkvs store({.shard_count = 16});
+    RkvsStore store({.shard_count = 16});
     std::atomic<size_t> keys_now{0};
     std::atomic<bool> stop{false};
     std::thread background([&] {
       uint32_t shards = 16;
       while (!stop) {
         if (keys_now > shards * kThreshold && shards < 4096) {
-          Rkvs::keep_status(store.ns->resize_shards(shards *= 4).ok());
+          expect(store.ns->resize_shards(shards *= 4).ok());
         } else {
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }

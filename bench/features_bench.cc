@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "bench/measure.h"
 #include "bench/workload.h"
 #include "rkvs/all.h"
 

@@ -40,6 +40,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "bench/measure.h"
 #include "bench/peer_process.h"
 #include "bench/workload.h"
 #include "bench/write_watch.h"

@@ -1,31 +1,19 @@
-// Keys, orders and the interleaving harness that the store benchmarks share.
-//
-// Machines drift by tens of per cent within minutes, so nothing is compared across runs: all
-// candidates take turns in short segments, the order rotates from round to round, and what counts
-// are the medians over the rounds of the ratios within a round.
+// What the benchmarks work on: keys, values, and the orders in which keys are asked for.
 #ifndef RKVS_BENCH_WORKLOAD_H_
 #define RKVS_BENCH_WORKLOAD_H_
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <functional>
 #include <numeric>
 #include <random>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace rkvs::bench {
-
-using Clock = std::chrono::steady_clock;
-
-inline double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // 14 bytes: key_0000000000 and so on.
 inline std::vector<std::string> make_keys(size_t count, const char* prefix = "key_") {
@@ -47,61 +35,64 @@ inline std::vector<uint32_t> random_order(size_t count, uint64_t seed) {
   return order;
 }
 
-inline double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
+// Numbers below `count` in which the k-th most frequent one is drawn in proportion to 1 / k^0.99,
+// after J. Gray et al., "Quickly generating billion-record synthetic databases" (SIGMOD 1994),
+// section 3.2, as YCSB does. rank() 0 is the most frequent.
+class Zipf {
+ public:
+  static constexpr double kTheta = 0.99;
 
-// A percentile (0 to 1) of values that this sorts.
-inline double percentile(std::vector<double>& values, double p) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[std::min(values.size() - 1,
-                         static_cast<size_t>(p * static_cast<double>(values.size())))];
-}
+  explicit Zipf(size_t count) : count_(count) {
+    for (size_t i = 1; i <= count; ++i) zeta_ += std::pow(1.0 / static_cast<double>(i), kTheta);
+    const double zeta_2 = 1.0 + std::pow(0.5, kTheta);
+    eta_ = (1 - std::pow(2.0 / static_cast<double>(count), 1 - kTheta)) / (1 - zeta_2 / zeta_);
+  }
+  template <typename Random>
+  size_t rank(Random& random) const {
+    const double u = std::uniform_real_distribution<double>(0, 1)(random);
+    const double uz = u * zeta_;
+    if (uz < 1) return 0;
+    if (uz < 1 + std::pow(0.5, kTheta)) return std::min<size_t>(1, count_ - 1);
+    const double place = std::pow(eta_ * u - eta_ + 1, 1 / (1 - kTheta));
+    return std::min(count_ - 1, static_cast<size_t>(static_cast<double>(count_) * place));
+  }
 
-// One candidate's turns at one question: seconds for the segment `i`.
-struct Candidate {
-  std::string name;
-  std::function<double(size_t segment)> run;
+ private:
+  const size_t count_;
+  double zeta_ = 0;
+  double eta_ = 0;
 };
 
-// Lets the candidates take turns for `rounds` rounds of `segments` segments, and returns for each
-// round the seconds of each candidate.
-inline std::vector<std::vector<double>> take_turns(const std::vector<Candidate>& candidates,
-                                                   size_t rounds, size_t segments) {
-  std::vector<std::vector<double>> result;
-  for (size_t round = 0; round < rounds; ++round) {
-    std::vector<double> total(candidates.size(), 0.0);
-    for (size_t segment = 0; segment < segments; ++segment) {
-      for (size_t i = 0; i < candidates.size(); ++i) {
-        const size_t turn = (i + round + segment) % candidates.size();
-        total[turn] += candidates[turn].run(round * segments + segment);
-      }
-    }
-    result.push_back(std::move(total));
-  }
-  return result;
+// `length` keys' numbers, drawn by Zipf; which keys are the frequent ones is random.
+inline std::vector<uint32_t> zipf_order(size_t count, size_t length, uint64_t seed) {
+  const Zipf zipf(count);
+  const std::vector<uint32_t> place = random_order(count, seed + 1);
+  std::mt19937_64 random(seed);
+  std::vector<uint32_t> order(length);
+  for (uint32_t& i : order) i = place[zipf.rank(random)];
+  return order;
 }
 
-// Prints each candidate's median time an operation, and its median ratio to candidate `base`.
-inline void print_ratios(std::string_view question, const std::vector<Candidate>& candidates,
-                         const std::vector<std::vector<double>>& rounds, size_t operations,
-                         size_t base = 0) {
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    std::vector<double> times;
-    std::vector<double> ratios;
-    for (const auto& round : rounds) {
-      times.push_back(round[i] / static_cast<double>(operations) * 1e9);
-      ratios.push_back(round[i] / round[base]);
-    }
-    std::printf("%-22s %-30s %8.1f ns  x%.2f\n", std::string(question).c_str(),
-                candidates[i].name.c_str(), median(times), median(ratios));
-  }
-  std::fflush(stdout);
-}
+// Everything that a scenario needs to know, the same for all that take part in it.
+struct Workload {
+  Workload(size_t key_count, size_t value_size, uint32_t shard_count = 0)
+      : keys(make_keys(key_count)),
+        absent(make_keys(key_count, "no__")),
+        uniform(random_order(key_count, 2)),
+        value(value_size, 'v'),
+        shards(shard_count) {}
+
+  const std::vector<std::string> keys;
+  const std::vector<std::string> absent;
+  const std::vector<uint32_t> uniform;
+  const std::string value;
+  uint32_t shards;               // for what has shards: 0 = its default
+  std::vector<uint32_t> zipf{};  // filled by those that use it
+  std::string directory = ".";   // for what needs files
+
+  const std::string& key(size_t i) const { return keys[uniform[i % uniform.size()]]; }
+  const std::string& absent_key(size_t i) const { return absent[uniform[i % uniform.size()]]; }
+};
 
 // Keeps the compiler from removing what computes `value`.
 template <typename T>

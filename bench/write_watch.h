@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/measure.h"
 #include "bench/workload.h"
 
 namespace rkvs::bench {

@@ -1,6 +1,6 @@
 // A peer in another language: a child process that takes commands and answers them, one line each.
-#ifndef RKVS_BENCH_PEER_PROCESS_H_
-#define RKVS_BENCH_PEER_PROCESS_H_
+#ifndef RKVS_BENCH_STORES_PEER_PROCESS_H_
+#define RKVS_BENCH_STORES_PEER_PROCESS_H_
 
 #include <fcntl.h>
 #include <signal.h>
@@ -81,4 +81,4 @@ class PeerProcess {
 
 }  // namespace rkvs::bench
 
-#endif  // RKVS_BENCH_PEER_PROCESS_H_
+#endif  // RKVS_BENCH_STORES_PEER_PROCESS_H_

@@ -1,0 +1,109 @@
+// A store that takes part in a comparison, whatever it is: a table in this process, a server, a
+// program in Rust.
+#ifndef RKVS_BENCH_CONTENDER_H_
+#define RKVS_BENCH_CONTENDER_H_
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/workload.h"
+
+namespace rkvs::bench {
+
+enum class Op {
+  kGet,      // a handle to the value: nothing is copied where the store can do that
+  kCopy,     // get, and copy the value out
+  kMiss,     // get of a key that is absent
+  kExists,   // whether a key is there, which it is
+  kSet,      // another value for a key that is there, and the old one back
+  kPut,      // the same without the old value
+  kUpdate,   // the same as kSet by a call that refuses absent keys
+  kInsert,   // keys that are absent
+  kDelete,   // keys that are there
+  kConsume,  // remove a key and have its value
+};
+inline constexpr std::array kAllOps = {Op::kGet,    Op::kCopy,   Op::kMiss,   Op::kExists,
+                                       Op::kSet,    Op::kPut,    Op::kUpdate, Op::kInsert,
+                                       Op::kDelete, Op::kConsume};
+inline const char* name_of(Op op) {
+  constexpr std::array kNames = {"get", "copy",   "miss",   "exists", "set",
+                                 "put", "update", "insert", "delete", "consume"};
+  return kNames[static_cast<size_t>(op)];
+}
+
+// Several threads that read and overwrite.
+struct Mix {
+  size_t threads = 2;
+  unsigned read_percent = 80;
+  bool zipf = false;            // which keys; else all the same
+  size_t operations = 100'000;  // of each thread
+  size_t seed = 0;
+};
+
+struct Batch {
+  Op op = Op::kGet;  // get, set, delete or consume
+  size_t size = 100;
+  bool all_or_nothing = true;
+};
+
+// Several threads that do batches, each with keys of its own.
+struct BatchMix {
+  Batch batch{};
+  size_t threads = 8;
+  size_t operations = 10'000;  // keys of each thread
+};
+
+class Contender {
+ public:
+  explicit Contender(std::string name, const Workload& workload)
+      : name_(std::move(name)), workload_(workload) {}
+  virtual ~Contender() = default;
+  Contender(const Contender&) = delete;
+  Contender& operator=(const Contender&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  // Stores every key, in a random order.
+  virtual void fill() = 0;
+  // Whether it has this operation, several threads, several threads with batches.
+  virtual bool has(Op) const { return true; }
+  virtual bool has_threads() const { return true; }
+  virtual bool has_batch_mix() const { return has_threads(); }
+
+  // Each: nanoseconds an operation, over about `count` of them, beginning with the `first` place in
+  // the order. Those that change which keys there are put things back afterwards, unmeasured. With
+  // `samples`, each call (of mixes: each 16th) is timed by itself and its nanoseconds are added.
+  virtual double run(Op op, size_t first, size_t count, std::vector<double>* samples) = 0;
+  virtual double batch(const Batch& batch, size_t first, size_t count,
+                       std::vector<double>* samples) = 0;
+  // Nanoseconds of wall clock an operation of all threads together.
+  virtual double mix(const Mix& mix, std::vector<double>* samples) = 0;
+  // Nanoseconds an item of all threads together: the longest that any thread spent in its batches,
+  // by all items. What was removed is put back between batches, which the other threads feel.
+  virtual double batch_mix(const BatchMix& mix, std::vector<double>* samples) = 0;
+
+ protected:
+  const Workload& workload() const { return workload_; }
+
+ private:
+  const std::string name_;
+  const Workload& workload_;
+};
+
+// Short names: rkvs, absl, std, boost, tbb, lmdb, redis, rkvs_rs_4, rkvs_rs_16, dashmap. nullptr
+// and a reason where the one asked for is not there.
+std::unique_ptr<Contender> make_contender(const std::string& name, const Workload& workload,
+                                          std::string& reason);
+
+// Bytes of resident memory that `keys` keys of make_keys() with values of `value_size` bytes add to
+// a fresh store of this name in this process; negative where it is not there, with the reason. For
+// one call a process.
+double measure_memory(const std::string& name, size_t keys, size_t value_size, std::string& reason);
+
+}  // namespace rkvs::bench
+
+#endif  // RKVS_BENCH_CONTENDER_H_

@@ -1,0 +1,29 @@
+// What each file of this folder makes; see make_contender() and measure_memory().
+#ifndef RKVS_BENCH_STORES_FACTORIES_H_
+#define RKVS_BENCH_STORES_FACTORIES_H_
+
+#include <cstddef>
+#include <memory>
+
+#include "bench/contender.h"
+
+namespace rkvs::bench {
+
+std::unique_ptr<Contender> make_rkvs(const Workload& workload);
+std::unique_ptr<Contender> make_absl(const Workload& workload);
+std::unique_ptr<Contender> make_std(const Workload& workload);
+std::unique_ptr<Contender> make_boost(const Workload& workload);
+std::unique_ptr<Contender> make_tbb(const Workload& workload);
+std::unique_ptr<Contender> make_lmdb(const Workload& workload);
+// nullptr where the server does not start.
+std::unique_ptr<Contender> make_redis(const Workload& workload);
+
+double rkvs_memory(size_t keys, size_t value_size);
+double absl_memory(size_t keys, size_t value_size);
+double std_memory(size_t keys, size_t value_size);
+double boost_memory(size_t keys, size_t value_size);
+double tbb_memory(size_t keys, size_t value_size);
+
+}  // namespace rkvs::bench
+
+#endif  // RKVS_BENCH_STORES_FACTORIES_H_

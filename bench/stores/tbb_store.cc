@@ -1,0 +1,13 @@
+#include "bench/stores/tbb_store.h"
+
+#include "bench/stores/factories.h"
+#include "bench/stores/in_process.h"
+
+namespace rkvs::bench {
+
+std::unique_ptr<Contender> make_tbb(const Workload& workload) {
+  return std::make_unique<InProcess<TbbStore>>("tbb::concurrent_hash_map", workload);
+}
+double tbb_memory(size_t keys, size_t value_size) { return memory_of<TbbStore>(keys, value_size); }
+
+}  // namespace rkvs::bench
