@@ -103,6 +103,12 @@ class AtomicBatch {
     return append({.op = Op::kCheckAbsent, .key = key});
   }
 
+  // One of operations(), of another batch for example.
+  AtomicBatch& append(const Operation& operation) {
+    operations_.push_back(operation);
+    return *this;
+  }
+
   const std::vector<Operation>& operations() const noexcept { return operations_; }
   std::size_t size() const noexcept { return operations_.size(); }
   void clear() noexcept { operations_.clear(); }
@@ -116,10 +122,6 @@ class AtomicBatch {
             .subtract = subtract,
             .initial = options.initial,
             .options = {.expire_after = options.expire_after}};
-  }
-  AtomicBatch& append(const Operation& operation) {
-    operations_.push_back(operation);
-    return *this;
   }
 
   std::vector<Operation> operations_;
