@@ -20,6 +20,9 @@ namespace rkvs {
 
 namespace internal {
 
+// Boost's class is no base to delete by; gcc warns all the same.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 class AsyncErrorCategory final : public boost::system::error_category {
  public:
   constexpr AsyncErrorCategory() noexcept : error_category(0x726b7673'00000001U) {}
@@ -47,6 +50,7 @@ class AsyncErrorCategory final : public boost::system::error_category {
     }
   }
 };
+#pragma GCC diagnostic pop
 
 inline constexpr AsyncErrorCategory kAsyncErrorCategory{};
 

@@ -42,10 +42,8 @@ class AsyncScan {
   // See Scan::next.
   template <internal::AsyncTokenFor<std::vector<ScanItem>> Token = boost::asio::deferred_t>
   auto async_next(std::size_t limit, Token&& token = {}) {
-    return internal::initiate_async<internal::AsyncRoute::kLong, Token>(
-        token, target_, [walk = walk_, limit](Namespace&, const CancelToken&) {
-          return internal::to_async(next(walk.get(), limit));
-        });
+    return internal::initiate_async<internal::AsyncRoute::kIfShort, Token>(token, target_,
+                                                                           Step{walk_, limit});
   }
   // Whether everything has been returned. Not while a step is on.
   bool is_done() const noexcept { return walk_ == nullptr || walk_->scan.is_done(); }
@@ -60,15 +58,21 @@ class AsyncScan {
     std::atomic<bool> is_stepping{false};
   };
 
-  static Result<std::vector<ScanItem>> next(Walk* walk, std::size_t limit) {
-    if (walk == nullptr) return std::vector<ScanItem>();
-    if (walk->is_stepping.exchange(true, std::memory_order_acquire)) {
-      return Status(StatusCode::kBusy, "another step of this scan has not ended");
+  struct Step {
+    std::shared_ptr<Walk> walk;
+    std::size_t limit;
+
+    bool is_short(const Namespace&) const { return walk == nullptr; }
+    internal::AsyncResult<std::vector<ScanItem>> operator()(Namespace&, const CancelToken&) const {
+      if (walk == nullptr) return {};
+      if (walk->is_stepping.exchange(true, std::memory_order_acquire)) {
+        return {Status(StatusCode::kBusy, "another step of this scan has not ended"), {}};
+      }
+      auto items = walk->scan.next(limit);
+      walk->is_stepping.store(false, std::memory_order_release);
+      return internal::to_async(std::move(items));
     }
-    auto items = walk->scan.next(limit);
-    walk->is_stepping.store(false, std::memory_order_release);
-    return items;
-  }
+  };
 
   std::shared_ptr<Walk> walk_;
   internal::AsyncTarget<Namespace> target_;
