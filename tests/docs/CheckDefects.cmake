@@ -1,4 +1,5 @@
-# Checks docs/defects.md: it has a row for each of D1 to D37, and every test that it names exists.
+# Checks docs/defects.md: it has a row for each of D1 to D37, and every test that it names exists;
+# so does every one that SECURITY.md and docs/reliability.md name.
 #
 #   cmake -DPROJECT=<repository> -P CheckDefects.cmake
 cmake_minimum_required(VERSION 3.25)
@@ -30,9 +31,13 @@ list(LENGTH names count)
 if(count LESS 37)
   message(SEND_ERROR "docs/defects.md names ${count} tests only")
 endif()
-foreach(name IN LISTS names)
-  string(REPLACE "`" "" name ${name})
-  if(NOT name IN_LIST tests)
-    message(SEND_ERROR "docs/defects.md names ${name}, which no file under tests/ has")
-  endif()
+foreach(document docs/defects.md docs/reliability.md SECURITY.md)
+  file(READ ${PROJECT}/${document} page)
+  string(REGEX MATCHALL "`[A-Z][A-Za-z0-9]+\\.[A-Za-z0-9_]+`" names "${page}")
+  foreach(name IN LISTS names)
+    string(REPLACE "`" "" name ${name})
+    if(NOT name IN_LIST tests AND NOT name MATCHES "\\.(md|txt|json)$")
+      message(SEND_ERROR "${document} names ${name}, which no file under tests/ has")
+    endif()
+  endforeach()
 endforeach()

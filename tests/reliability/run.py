@@ -1,0 +1,386 @@
+"""Runs the release-sized test programme and writes a report.
+
+    python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh] [--list]
+
+The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
+(RKVS_TEST_SCALE), a fuzz target for a time, or a script; what a stage needs is configured and built
+first. Without --hours everything runs at full size, for most of a day; with it, sizes and times
+shrink in proportion, down to those of every change. (The environment's RKVS_RELIABILITY_HOURS does
+the same.)
+
+The run can be ended at any time and goes on with the stage in which it was, as long as sources and
+--hours are the same; --fresh begins again. build/reliability/report.json is written after each stage:
+what ran, for how long, with what result and which figures. The exit status is 0 when every stage
+passed.
+
+Needs Python 3.9 and nothing else.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import time
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = SOURCE / "build"
+REPORT = BUILD / "reliability" / "report.json"
+LOGS = BUILD / "reliability" / "logs"
+HEARTBEAT = 60  # seconds between signs of life
+
+# The seconds of one fuzz target at full size, and how many run side by side.
+FUZZ_SECONDS = 1800
+FUZZ_JOBS = 2
+
+
+class Stage:
+    """`work(stage, factor)` does it and returns (passed, figures). `minutes`: at full size."""
+
+    def __init__(self, id, title, target, minutes, work, **more):
+        self.id, self.title, self.target, self.minutes, self.work = id, title, target, minutes, work
+        self.more = more
+
+
+# --- Running things -------------------------------------------------------------------------------
+
+def say(text):
+    print("[%s] %s" % (time.strftime("%H:%M:%S"), text), flush=True)
+
+
+def run(command, log, env=None, seconds=None, what=None):
+    """The exit status; None where the time was up. Output goes to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with open(log, "ab") as out:
+        out.write(("\n$ %s\n" % " ".join(map(str, command))).encode())
+        out.flush()
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT,
+                                   stdin=subprocess.DEVNULL, cwd=SOURCE,
+                                   env={**os.environ, **(env or {})})
+        beat = start
+        try:
+            while True:
+                try:
+                    return process.wait(timeout=1)
+                except subprocess.TimeoutExpired:
+                    now = time.monotonic()
+                    if seconds and now - start > seconds:
+                        return None
+                    if now - beat > HEARTBEAT:
+                        beat = now
+                        say("  %s: %d min so far" % (what or log.stem, (now - start) / 60))
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def built(preset, targets, log):
+    """Configures the preset and builds the targets (all where there are none)."""
+    if run(["cmake", "--preset", preset], log) != 0:
+        return False
+    command = ["cmake", "--build", "--preset", preset]
+    if targets:
+        command += ["--target"] + targets
+    return run(command, log, what="building " + preset) == 0
+
+
+def fresh_log(name):
+    log = LOGS / (name + ".log")
+    if log.exists():
+        log.unlink()
+    return log
+
+
+def scale_of(full, factor):
+    return max(1, round(full * factor))
+
+
+# --- Test programs at size ------------------------------------------------------------------------
+
+def properties_of(path):
+    """The sums of the numbers that the tests have recorded, and how many tests passed and failed."""
+    figures = {}
+    if not path.exists():
+        return figures
+    report = json.loads(path.read_text())
+    figures["tests"] = report["tests"]
+    figures["failures"] = report["failures"]
+    known = {"name", "file", "line", "status", "result", "timestamp", "time", "classname",
+             "value_param", "type_param", "failures", "skipped"}
+    for suite in report["testsuites"]:
+        for test in suite["testsuite"]:
+            figures["skipped"] = figures.get("skipped", 0) + (test["result"] == "SKIPPED")
+            for name, value in test.items():
+                if name not in known and re.fullmatch(r"\d+", str(value)):
+                    figures[name] = figures.get(name, 0) + int(value)
+    return figures
+
+
+def printed(text, patterns):
+    """For each pattern the sum of what its group matched."""
+    return {name: sum(int(found) for found in re.findall(pattern, text))
+            for name, pattern in patterns.items()}
+
+
+def scaled_tests(stage, factor):
+    """Programs of a preset at a multiple of their size."""
+    log = fresh_log(stage.id)
+    preset = stage.more.get("preset", "test")
+    programs = stage.more["programs"]
+    if not built(preset, programs, log):
+        return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
+    scale = scale_of(stage.more["scale"], factor)
+    figures = {"scale": scale}
+    passed = True
+    for program in programs:
+        output = LOGS / (stage.id + "." + program + ".json")
+        if output.exists():
+            output.unlink()
+        env = {"RKVS_TEST_SCALE": str(scale), **stage.more.get("env", {})}
+        code = run([BUILD / preset / "tests" / program, "--gtest_output=json:%s" % output], log,
+                   env=env, what=stage.title)
+        passed = passed and code == 0
+        for name, value in properties_of(output).items():
+            figures[name] = figures.get(name, 0) + value
+    text = log.read_text(errors="replace")
+    figures.update(printed(text, stage.more.get("figures", {})))
+    return passed, figures
+
+
+def sanitized(stage, factor):
+    """The tests labelled concurrent under ThreadSanitizer, again and again for the time."""
+    log = fresh_log(stage.id)
+    if not built("tsan", [], log):
+        return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
+    until = time.monotonic() + 60 * stage.minutes * factor
+    rounds = 0
+    passed = True
+    while passed and (rounds == 0 or time.monotonic() < until):
+        passed = run(["ctest", "--preset", "tsan"], log, what=stage.title) == 0
+        rounds += 1
+    text = log.read_text(errors="replace")
+    return passed, {"rounds": rounds, "reports": text.count("WARNING: ThreadSanitizer")}
+
+
+# --- Fuzzing ----------------------------------------------------------------------------------------
+
+def fuzz_targets():
+    return sorted(path.stem for path in (SOURCE / "fuzz").glob("*_fuzz.cc"))
+
+
+def fuzz(stage, factor):
+    """Every target for its time, two at a time; new inputs stay in build/reliability/found."""
+    log = fresh_log(stage.id)
+    if not built("fuzz", [], log):
+        return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
+    seconds = scale_of(FUZZ_SECONDS, factor)
+    waiting = [name for name in fuzz_targets() if (BUILD / "fuzz" / "fuzz" / name).exists()]
+    running = {}
+    figures = {}
+    passed = True
+    while waiting or running:
+        while waiting and len(running) < FUZZ_JOBS:
+            name = waiting.pop(0)
+            found = BUILD / "reliability" / "found" / name
+            found.mkdir(parents=True, exist_ok=True)
+            command = [BUILD / "fuzz" / "fuzz" / name, "-max_total_time=%d" % seconds,
+                       "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
+                       "-artifact_prefix=%s/" % found]
+            dictionary = SOURCE / "fuzz" / (name[:-len("_fuzz")] + ".dict")
+            if dictionary.exists():
+                command.append("-dict=%s" % dictionary)
+            own = fresh_log(stage.id + "." + name)
+            say("  %s for %d s" % (name, seconds))
+            out = open(own, "wb")
+            running[name] = (subprocess.Popen(command + [found, SOURCE / "fuzz" / "corpus" / name],
+                                              stdout=out, stderr=subprocess.STDOUT,
+                                              stdin=subprocess.DEVNULL), out, own)
+        for name, (process, out, own) in list(running.items()):
+            if process.poll() is None:
+                continue
+            out.close()
+            del running[name]
+            text = own.read_text(errors="replace")
+            executions = re.search(r"number_of_executed_units: (\d+)", text)
+            coverage = re.findall(r"cov: (\d+)", text)
+            figures[name] = {"seconds": seconds,
+                             "executions": int(executions.group(1)) if executions else 0,
+                             "edges": int(coverage[-1]) if coverage else 0,
+                             "crashed": process.returncode != 0}
+            passed = passed and process.returncode == 0
+        time.sleep(1)
+    return passed, figures
+
+
+# --- Coverage and mutants ----------------------------------------------------------------------------
+
+def lines_in(folders):
+    """Lines that are not blank, of C++, Python and the schema."""
+    count = 0
+    for folder in folders:
+        for path in (SOURCE / folder).rglob("*"):
+            if path.suffix in [".h", ".cc", ".c", ".py", ".fbs"] and "build" not in path.parts:
+                count += sum(1 for line in path.read_text(errors="replace").splitlines()
+                             if line.strip())
+    return count
+
+
+def coverage(stage, factor):
+    """All tests in the instrumented build, then gcovr."""
+    log = fresh_log(stage.id)
+    if not built("reliability", [], log):
+        return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
+    for old in (BUILD / "reliability").rglob("*.gcda"):
+        old.unlink()
+    passed = run(["ctest", "--preset", "reliability", "-LE", "soak"], log, what=stage.title) == 0
+    return measure(passed, log)
+
+
+def measure(passed, log):
+    summary = BUILD / "reliability" / "coverage.json"
+    passed = run(["gcovr", "--root", SOURCE, "--object-directory", BUILD / "reliability",
+                  "--filter", "src/", "--filter", "capi/", "--filter", "include/",
+                  "--exclude-throw-branches", "--exclude-unreachable-branches", "-j", "2",
+                  "--json-summary", summary, "--txt", BUILD / "reliability" / "coverage.txt"],
+                 log, what="gcovr") == 0 and passed
+    figures = {"code_lines": lines_in(["src", "capi", "include"]),
+               "test_lines": lines_in(["tests", "fuzz"])}
+    figures["tests_to_code"] = round(figures["test_lines"] / figures["code_lines"], 2)
+    if summary.exists():
+        totals = json.loads(summary.read_text())
+        for kind in ["line", "branch"]:
+            figures[kind + "_percent"] = totals[kind + "_percent"]
+            figures[kind + "s"] = "%d of %d" % (totals[kind + "_covered"], totals[kind + "_total"])
+        passed = passed and figures["line_percent"] >= 95 and figures["branch_percent"] >= 90
+    return passed, figures
+
+
+def mutants(stage, factor):
+    log = fresh_log(stage.id)
+    results = BUILD / "reliability" / "mutants.json"
+    code = run([sys.executable, "-B", SOURCE / "tests/mutants/run.py",
+                BUILD / "reliability" / "mutants", "--results", results, "--minutes",
+                str(max(5, stage.minutes * factor))], log, what=stage.title)
+    known = json.loads((SOURCE / "tests/mutants/mutants.json").read_text())
+    tried = json.loads(results.read_text())["mutants"] if results.exists() else {}
+    killed = sum(entry["outcome"].startswith("killed") for entry in tried.values())
+    # Those that there was no time for are said, and not held against the stage.
+    return code in (0, 2) and killed == len(tried), {
+        "mutants": len(known), "tried": len(tried), "killed": killed,
+        "survivors": [name for name, entry in tried.items()
+                      if not entry["outcome"].startswith("killed")]}
+
+
+# --- The programme ------------------------------------------------------------------------------------
+
+STAGES = [
+    Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash", 130,
+          fuzz),
+    Stage("T2", "linearizability", "10,000,000 histories, no violation", 180, scaled_tests,
+          programs=["linearizability_test"], scale=200,
+          figures={"histories": r": (\d+) histories of"}),
+    Stage("T4", "ThreadSanitizer soak", "1 h, no report", 60, sanitized),
+    Stage("T5", "kill -9", "10,000 kills, nothing acknowledged lost", 90, scaled_tests,
+          programs=["crash_test"], scale=17,
+          figures={"kills": r"(\d+) kills;", "acknowledged": r"(\d+) saves acknowledged"}),
+    Stage("T6", "I/O failures and full disks", "every call, once and for good", 5, scaled_tests,
+          programs=["io_failure_test", "full_disk_test", "file_test"], scale=4),
+    Stage("T7", "power loss", "100,000 states, each loads old or new", 20, scaled_tests,
+          programs=["power_loss_test"], scale=30,
+          figures={"states": r"(\d+) states,", "loaded": r"(\d+) of them different and loaded"}),
+    Stage("T8", "allocation failures", "every allocation of every operation", 10, scaled_tests,
+          programs=["allocation_failure_test"], scale=2),
+    Stage("T9", "snapshot invariants", "10,000 snapshots loaded, none broken", 150, scaled_tests,
+          programs=["snapshot_invariants_test"], scale=84),
+    Stage("models", "models, stress, hostile input", "no difference from the model", 40, scaled_tests,
+          programs=["namespace_oracle_test", "namespace_test", "concurrent_test", "hostile_test"],
+          scale=30),
+    Stage("T10-coverage", "coverage", "lines 95 %, branches 90 %, tests to code 1.5", 25, coverage),
+    Stage("T10-mutants", "mutants", "every one killed", 45, mutants),
+]
+
+
+def state_of_sources():
+    digest = hashlib.sha256()
+    for folder in ["include", "src", "capi", "tests", "fuzz", "cmake"]:
+        for path in sorted((SOURCE / folder).rglob("*")):
+            if path.is_file() and "corpus" not in path.parts and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(SOURCE)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def commit():
+    try:
+        return subprocess.run(["git", "describe", "--always", "--dirty"], cwd=SOURCE, text=True,
+                              capture_output=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def processor():
+    try:
+        names = re.findall(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.machine()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--hours", type=float,
+                        default=float(os.environ.get("RKVS_RELIABILITY_HOURS", "0")))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    wanted = [stage for stage in STAGES if not options.only or stage.id in options.only.split(",")]
+    full = sum(stage.minutes for stage in STAGES) / 60
+    factor = min(1, options.hours / full) if options.hours else 1.0
+    if options.list:
+        for stage in wanted:
+            print("%-14s %4d min  %s: %s" % (stage.id, stage.minutes, stage.title, stage.target))
+        print("%.1f h at full size" % full)
+        return 0
+
+    identity = {"sources": state_of_sources(), "factor": round(factor, 4)}
+    report = {}
+    if REPORT.exists() and not options.fresh:
+        report = json.loads(REPORT.read_text())
+    if report.get("identity") != identity:
+        report = {"identity": identity, "commit": commit(), "hours": options.hours or full,
+                  "full_hours": round(full, 1), "machine": processor(), "cores": os.cpu_count(),
+                  "system": platform.platform(), "stages": {}}
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    say("%d stages, %.0f %% of full size" % (len(wanted), 100 * factor))
+    for number, stage in enumerate(wanted, 1):
+        done = report["stages"].get(stage.id)
+        if done and done["passed"]:
+            say("(%d/%d) %s: done before" % (number, len(wanted), stage.title))
+            continue
+        say("(%d/%d) %s, about %d min" % (number, len(wanted), stage.title, stage.minutes * factor))
+        start = time.time()
+        passed, figures = stage.work(stage, factor)
+        report["stages"][stage.id] = {
+            "title": stage.title, "target": stage.target, "passed": passed, "figures": figures,
+            "command": "python3 tests/reliability/run.py --only %s" % stage.id,
+            "minutes": round((time.time() - start) / 60, 1),
+            "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        report["passed"] = (len(report["stages"]) == len(STAGES) and
+                            all(entry["passed"] for entry in report["stages"].values()))
+        REPORT.write_text(json.dumps(report, indent=1) + "\n")
+        say("  %s: %s" % ("passed" if passed else "FAILED", json.dumps(figures)))
+    failed = [stage.title for stage in wanted if not report["stages"][stage.id]["passed"]]
+    say("report: %s" % REPORT.relative_to(SOURCE))
+    if failed:
+        say("failed: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
