@@ -74,7 +74,7 @@ void run(FuzzInput& input, bool thorough) {
       case 11:
       case 12: {
         const auto items = items_of(input);
-        ns.update_multiple(items, mode, rkvs::fuzz::options_of(input, time, true));
+        ns.update_multiple(items, mode, rkvs::fuzz::options_of(input, time));
         break;
       }
       case 13:
@@ -82,7 +82,7 @@ void run(FuzzInput& input, bool thorough) {
       case 15:
       case 16: {
         const auto items = items_of(input);
-        ns.set_multiple(items, mode, rkvs::fuzz::options_of(input, time, true));
+        ns.set_multiple(items, mode, rkvs::fuzz::options_of(input, time));
         break;
       }
       case 17:

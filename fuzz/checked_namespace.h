@@ -262,14 +262,12 @@ class CheckedNamespace {
   void apply(const AtomicBatch& batch) {
     const auto& operations = batch.operations();
     Texts keys;
-    size_t bytes = 0;
     bool valid = true;
     std::map<std::string_view, size_t> writers;  // the last operation that writes a key
     for (size_t i = 0; i < operations.size(); ++i) {
       using Op = AtomicBatch::Op;
       const auto& operation = operations[i];
       keys.emplace_back(operation.key);
-      bytes += operation.key.size() + operation.value.size() + 20;
       valid = valid && ModelMap::are_valid(operation.options);
       if (operation.options.expire_after || operation.options.expire_at) has_expiries_ = true;
       switch (operation.op) {
@@ -284,21 +282,23 @@ class CheckedNamespace {
         default: break;
       }
     }
+    const Room room = room_for(keys.size());
     const BatchResult result = ns_.apply(batch);
     if (!valid && !closed_) return check_refused(result, keys.size());
-    std::vector<ModelItem> items;
     check_batch(
         result, keys, BatchMode::kAllOrNothing,
-        [&](Data& data, size_t i) {
-          if (i == 0) items = model_.play(data, operations);
-          return items[i];
-        },
-        bytes);
+        [&](Data& data, size_t i) { return model_.play(data, operations[i]); }, room);
     for (size_t i = 0; i < keys.size(); ++i) {
       const auto writer = writers.find(keys[i]);
       const bool wrote = result.status.ok() && writer != writers.end() && writer->second == i;
-      RKVS_FUZZ_CHECK((result.items[i].version != 0) == wrote);
-      if (wrote) RKVS_FUZZ_CHECK(result.items[i].version == version_of(keys[i]));
+      const uint64_t version = result.items[i].version;
+      RKVS_FUZZ_CHECK((version != 0) == wrote);
+      if (!wrote) continue;
+      // What has expired already had a version all the same.
+      const bool is_there = data().contains(keys[i]);
+      RKVS_FUZZ_CHECK(is_there ? version == version_of(keys[i])
+                               : version > last_versions_[keys[i]]);
+      last_versions_[keys[i]] = version;
     }
   }
 
@@ -533,6 +533,11 @@ class CheckedNamespace {
     return true;
   }
 
+  static bool expires(const Data& data, const std::string& key) {
+    const auto it = data.find(key);
+    return it != data.end() && it->second.expires_at != 0;
+  }
+
   // What an operation on one key comes to. Whether it was done.
   template <typename Act>  // StatusCode(Data&)
   bool changed(const Status& status, const std::string& key, size_t size, Act act,
@@ -565,13 +570,12 @@ class CheckedNamespace {
                       ModelWrite::When when) {
     std::vector<KeyValue> pairs;
     Texts keys;
-    size_t bytes = 0;
     for (const auto& [key, value] : items) {
       pairs.push_back({.key = key, .value = value});
       keys.push_back(key);
-      bytes += key.size() + value.size();
     }
     if (options.expire_after || options.expire_at) has_expiries_ = true;
+    const Room room = room_for(keys.size());
     const BatchResult result = when == ModelWrite::When::kPresent
                                    ? ns_.update_multiple(pairs, mode, options)
                                    : ns_.set_multiple(pairs, mode, options);
@@ -585,7 +589,7 @@ class CheckedNamespace {
               &item.value);
           return item;
         },
-        bytes);
+        room);
   }
 
   // A batch that was wrong as a whole.
@@ -597,9 +601,73 @@ class CheckedNamespace {
     }
   }
 
+  // What there is before a batch near a limit of bytes.
+  struct Room {
+    bool is_limited = false;
+    uint64_t used = 0;
+    bool tables_grow = false;  // they may have to, for the batch
+  };
+  Room room_for(size_t items) const {
+    if (config().max_bytes == 0 || closed_) return {};
+    Room room{true, memory()};
+    auto& shards = internal::NamespaceImpl::of(ns_).shards();
+    for (uint32_t i = 0; i < shards.routing().shard_count(); ++i) {
+      const internal::ReaderLock lock(shards[i].mutex);
+      if (shards[i].spare_needed(items) != 0) room.tables_grow = true;
+    }
+    return room;
+  }
+  static int64_t memory_of(const Data& data, const std::string& key) {
+    const auto it = data.find(key);
+    if (it == data.end()) return 0;
+    const ModelEntry& entry = it->second;
+    return static_cast<int64_t>(internal::Arena::packed_block_size(
+        internal::Entry::size_of(key.size(), entry.value.size(), entry.expires_at != 0)));
+  }
+
+  // Follows the bytes of a batch, to see that its items are refused where they do not fit, and only
+  // there.
+  class Bytes {
+   public:
+    Bytes(const CheckedNamespace& self, const Room& room)
+        : self_(self), room_(room), used_(static_cast<int64_t>(room.used)) {}
+
+    // Of an item that takes the key from `before` bytes to `after`; whether it fits, if it must be
+    // so or so.
+    void check(int64_t before, int64_t after, bool expires, bool refused) {
+      if (!room_.is_limited) return;
+      const auto limit = static_cast<int64_t>(self_.config().max_bytes);
+      const int64_t need = std::max<int64_t>(after - before, 0);
+      // Where entries expire, one that does not any more may have the room for it still.
+      const int64_t unknown = self_.has_expiries_ ? 24 * ++items_ : 0;
+      if ((before == 0 && room_.tables_grow) || expires) grows_ = true;
+      const int64_t tables = grows_ ? static_cast<int64_t>(self_.tables(self_.most_keys_)) : 0;
+      if (refused) {
+        RKVS_FUZZ_CHECK(used_ + need + unknown + tables > limit);
+        return;
+      }
+      // The last key to go may take its table with it.
+      const bool needs = need > (unknown == 0 ? 0 : 24);
+      if (needs && !shrinks_) RKVS_FUZZ_CHECK(used_ + need - unknown <= limit);
+    }
+    // It is done, and the key has come to so much.
+    void note(int64_t before, int64_t after) {
+      if (after == 0) shrinks_ = true;
+      used_ += after - before;
+    }
+
+   private:
+    const CheckedNamespace& self_;
+    const Room& room_;
+    int64_t used_;
+    int64_t items_ = 0;
+    bool grows_ = false;
+    bool shrinks_ = false;
+  };
+
   template <typename Act>  // ModelItem(Data&, size_t i); what the i-th item does to the map
   void check_batch(const BatchResult& result, const Texts& keys, BatchMode mode, Act act,
-                   size_t bytes = 0) {
+                   const Room& room = {}) {
     const size_t size = keys.size();
     const bool atomic = mode == BatchMode::kAllOrNothing;
     RKVS_FUZZ_CHECK(result.items.size() == size);
@@ -609,22 +677,28 @@ class CheckedNamespace {
     Data after = data();
     std::vector<ModelItem> expected;
     StatusCode first_failure = StatusCode::kOk;
-    const bool short_of_bytes =
-        std::any_of(result.items.begin(), result.items.end(),
-                    [](const BatchItem& item) { return item.code == StatusCode::kMemoryLimit; });
+    Bytes bytes(*this, room);
     for (size_t i = 0; i < size; ++i) {
-      const bool refused = !closed_ && is_refused_for_bytes(result.items[i].code, bytes);
-      if (refused && !atomic) {
-        expected.push_back({StatusCode::kMemoryLimit, std::nullopt});
-      } else {
-        expected.push_back(closed_ ? ModelItem{*closed_, std::nullopt} : act(after, i));
-        if (refused) expected.back().code = StatusCode::kMemoryLimit;
+      if (closed_) {
+        expected.push_back({*closed_, std::nullopt});
+        continue;
       }
-      // Where two limits are in the way, one is told.
+      const bool refused = result.items[i].code == StatusCode::kMemoryLimit;
+      if (refused) RKVS_FUZZ_CHECK(room.is_limited);
+      const int64_t before = memory_of(after, keys[i]);
+      // On a copy, where it is refused: it does nothing then.
+      Data copy = refused ? after : Data();
+      Data& target = refused ? copy : after;
+      expected.push_back(act(target, i));
       ModelItem& item = expected.back();
-      if (short_of_bytes && atomic && item.code == StatusCode::kTooManyKeys &&
-          result.items[i].code != item.code) {
-        item.code = StatusCode::kOk;
+      if (refused) {
+        RKVS_FUZZ_CHECK(item.code == StatusCode::kOk || item.code == StatusCode::kTooManyKeys);
+        bytes.check(before, memory_of(target, keys[i]), expires(target, keys[i]), true);
+        item = {StatusCode::kMemoryLimit, std::nullopt};
+      } else if (item.code == StatusCode::kOk) {
+        bytes.check(before, memory_of(target, keys[i]), expires(target, keys[i]), false);
+        model_.expire(target);
+        bytes.note(before, memory_of(target, keys[i]));
       }
       if (first_failure == StatusCode::kOk) first_failure = item.code;
     }

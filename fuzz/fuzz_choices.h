@@ -91,9 +91,8 @@ class FuzzTime final : public internal::TimeSource {
   int64_t unix_ = 1'800'000'000'000;
 };
 
-// Now and then what is refused, seldom what is over already: not where an item after it in the same
-// batch could meet it.
-inline WriteOptions options_of(FuzzInput& input, const FuzzTime& time, bool is_batch = false) {
+// Now and then what is refused, seldom what is over already.
+inline WriteOptions options_of(FuzzInput& input, const FuzzTime& time) {
   using std::chrono::milliseconds;
   using Time = std::chrono::system_clock::time_point;
   const uint32_t kind = input.below(16);
@@ -111,10 +110,8 @@ inline WriteOptions options_of(FuzzInput& input, const FuzzTime& time, bool is_b
       return {.expire_after = milliseconds(input.pick(odd))};
     }
     case 8: return {.expire_after = milliseconds(1), .keep_ttl = true};
-    case 9:
-      if (is_batch) return {};
-      return {.expire_at = Time(milliseconds(time.unix_ms() - input.below(20)))};
-    case 10: return {.expire_at = input.flag() && !is_batch ? Time::min() : Time::max()};
+    case 9: return {.expire_at = Time(milliseconds(time.unix_ms() - input.below(20)))};
+    case 10: return {.expire_at = input.flag() ? Time::min() : Time::max()};
     default: return {};
   }
 }

@@ -30,7 +30,7 @@ class Batch {
   void append(FuzzInput& input, const FuzzTime& time, const CheckedNamespace& ns) {
     const uint32_t operation = input.below(16);
     const std::string& key = keep(key_of(input));
-    const auto options = [&] { return rkvs::fuzz::options_of(input, time, true); };
+    const auto options = [&] { return rkvs::fuzz::options_of(input, time); };
     const auto value = [&]() -> const std::string& {
       return keep(rkvs::fuzz::number_or_value_of(input));
     };

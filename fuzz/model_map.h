@@ -62,9 +62,10 @@ class ModelMap {
   NamespaceConfig& config() { return config_; }
   const NamespaceConfig& config() const { return config_; }
 
-  void expire() {
+  void expire() { expire(data); }
+  void expire(Data& in) const {
     const int64_t now = time_->steady_ms();
-    std::erase_if(data, [&](const auto& item) {
+    std::erase_if(in, [&](const auto& item) {
       return item.second.expires_at != 0 && item.second.expires_at <= now;
     });
   }
@@ -153,7 +154,7 @@ class ModelMap {
     return StatusCode::kOk;
   }
 
-  // One operation of an AtomicBatch, without the limit on keys or with it.
+  // One operation of an AtomicBatch.
   ModelItem play(Data& in, const AtomicBatch::Operation& o) const {
     using Op = AtomicBatch::Op;
     using When = ModelWrite::When;
@@ -198,30 +199,6 @@ class ModelMap {
         break;
     }
     return item;
-  }
-
-  // All of them on `in`. What is wrong whatever the limit on keys is comes first; only then it is
-  // looked at.
-  std::vector<ModelItem> play(Data& in, const std::vector<AtomicBatch::Operation>& operations) {
-    using Op = AtomicBatch::Op;
-    const auto failed = [](const ModelItem& item) { return item.code != StatusCode::kOk; };
-    const uint64_t limit = std::exchange(config_.max_keys, 0);
-    Data unlimited = in;
-    std::vector<ModelItem> items;
-    for (const auto& operation : operations) items.push_back(play(unlimited, operation));
-    config_.max_keys = limit;
-    if (std::any_of(items.begin(), items.end(), failed)) return items;
-    for (size_t i = 0; i < items.size(); ++i) {
-      const Op op = operations[i].op;
-      const bool makes = op == Op::kSet || op == Op::kAdd || op == Op::kIncrement;
-      if (makes && is_full(in) && !in.contains(std::string(operations[i].key))) {
-        items[i].code = StatusCode::kTooManyKeys;
-      } else {
-        // What fails now lacks a key that did not fit, and is not to blame.
-        static_cast<void>(play(in, operations[i]));
-      }
-    }
-    return items;
   }
 
   int64_t expiry(const WriteOptions& options, bool keeps, int64_t before) const {

@@ -23,6 +23,9 @@ namespace rkvs {
 // item: what is an outcome there (NotFound, Exists, VersionMismatch) fails the batch here. The
 // batch keeps views: keys and values must stay where they are until apply() has returned.
 //
+// What an operation writes with an expire_at that is over already is gone for those behind it, and
+// counts for no limit there. Limits are as BatchResult has it.
+//
 // A list may be applied any number of times, and by several threads at once.
 class AtomicBatch {
  public:

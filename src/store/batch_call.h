@@ -47,18 +47,18 @@ class BatchCall {
   size_t size() const { return result_.items.size(); }
   bool failed() const { return !result_.status.ok(); }
 
-  // The slices that are worked on one after another.
-  template <typename Work>  // void(size_t begin, size_t end)
+  // The slices that are worked on one after another. `work` returns how far it got.
+  template <typename Work>  // size_t(size_t begin, size_t end)
   void in_slices(Work work) {
     if (size() == 0 && self_.shards().routing().is_closed()) {
       fail_whole(self_.shards().closed_code());
     }
     const size_t slice = atomic() ? size() : kBestEffortSlice;
     try {
-      for (size_t begin = 0; begin < size() && !stopped_ && !failed(); begin += slice) {
-        done_ = begin;
+      for (done_ = 0; done_ < size() && !stopped_ && !failed();) {
         time_.reset();
-        work(begin, std::min(size(), begin + slice));
+        const size_t end = work(done_, std::min(size(), done_ + slice));
+        if (!stopped_) done_ = end;
       }
     } catch (const std::bad_alloc&) {
       fail_rest(StatusCode::kNoMemory);
@@ -77,6 +77,8 @@ class BatchCall {
     }
     stopped_ = true;
   }
+  // Forgets that it failed, for an all-or-nothing batch that is tried again.
+  void begin_again() { result_.status = Status(); }
   void fail_whole(StatusCode code) { result_.status = self_.error(code); }
   // The call as a whole was wrong.
   BatchResult refused(Status status) && {

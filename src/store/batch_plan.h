@@ -12,6 +12,7 @@
 
 #include "base/deadline.h"
 #include "base/key_hash.h"
+#include "store/byte_charge.h"
 #include "store/shard_set.h"
 #include "store/usage.h"
 
@@ -81,6 +82,7 @@ class BatchPlan {
       Shard& from = shard(i);
       if (from.next_expiry() == ExpiryQueue::kNever || from.next_expiry() > time.now()) continue;
       gone.reserve(size());
+      const ByteCharge charge(usage, from);
       if (!from.prepare_write(1)) return false;
       if (Entry* entry = from.reclaim_key(keys_[i], time.now())) {
         usage.release(1);

@@ -35,6 +35,13 @@ class ByteCharge {
     reserved_ += static_cast<int64_t>(bytes);
     return true;
   }
+  // The same for several changes that happen as one; see Budget.
+  bool reserve_peak(uint64_t peak, int64_t net, uint64_t* fitting) {
+    if (!counts_) return true;
+    if (!usage_.reserve_peak_bytes(peak, net, fitting)) return false;
+    if (net > 0) reserved_ += net;
+    return true;
+  }
   // With the locks still held, for those who release them before the end of the scope. Once.
   void settle() RKVS_NO_THREAD_SAFETY_ANALYSIS {
     if (!counts_) [[likely]]

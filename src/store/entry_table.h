@@ -33,9 +33,36 @@ class EntryTable {
  public:
   size_t size() const { return map_.size(); }
   // Bytes that the table occupies.
-  size_t memory() const {
-    return map_.capacity() == 0 ? 0 : TableMemory::block_size(table_bytes(map_.capacity()));
-  }
+  size_t memory() const { return memory_of(map_.capacity()); }
+
+  // What becomes of a table whose keys come and go one by one, without a table.
+  class Forecast {
+   public:
+    explicit Forecast(const EntryTable& table)
+        : size_(table.size()), capacity_(table.map_.capacity()), budget_(table.budget_) {}
+
+    size_t memory() const { return memory_of(capacity_); }
+    size_t spare_needed() const {
+      return budget_ != 0 ? 0 : table_bytes(capacity_for(target_size(1, size_, capacity_)));
+    }
+    void make_room() {
+      if (budget_ != 0) return;
+      capacity_ = capacity_for(target_size(1, size_, capacity_));
+      budget_ = safe_growth(capacity_) - std::min(safe_growth(capacity_), size_);
+    }
+    void insert() {
+      ++size_;
+      --budget_;
+    }
+    void erase() {
+      if (--size_ == 0 && capacity_ > kKeptCapacity) capacity_ = budget_ = 0;
+    }
+
+   private:
+    size_t size_;
+    size_t capacity_;
+    size_t budget_;
+  };
 
   // The place of the entry with this hash, or nullptr. Valid until the next insert or erase.
   Entry** find(uint64_t hash) {
@@ -49,13 +76,15 @@ class EntryTable {
 
   // 0 when `inserts` more entries certainly fit; else the size of the spare block for make_room.
   size_t spare_needed(size_t inserts) const {
-    return inserts <= budget_ ? 0 : table_bytes(capacity_for(target_size(inserts)));
+    return inserts <= budget_
+               ? 0
+               : table_bytes(capacity_for(target_size(inserts, size(), map_.capacity())));
   }
   // Cannot fail where the spare is at hand. Else it may throw std::bad_alloc and leave the table
   // broken: so have it at hand.
   void make_room(size_t inserts) {
     if (inserts <= budget_) return;
-    map_.reserve(target_size(inserts));
+    map_.reserve(target_size(inserts, size(), map_.capacity()));
     budget_ = clamp(safe_growth(map_.capacity()) - std::min(safe_growth(map_.capacity()), size()));
   }
   // False when there is an entry with this hash already; then nothing changed. Needs room.
@@ -119,15 +148,17 @@ class EntryTable {
   }
   // An upper bound of what absl asks for: slots, control bytes, cloned group, its own header.
   static size_t table_bytes(size_t capacity) { return capacity * 17 + 64; }
+  static size_t memory_of(size_t capacity) {
+    return capacity == 0 ? 0 : TableMemory::block_size(table_bytes(capacity));
+  }
   static size_t capacity_for(size_t entries) {
     return std::bit_ceil(entries + (entries - 1) / 7 + 1) - 1;
   }
   // How many entries to make room for. A table that is full of deleted slots is cleaned up at its
   // size, one that is more than 25/32 full doubles: absl's own threshold, below which a clean-up
   // is paid for by the inserts that it makes possible.
-  size_t target_size(size_t inserts) const {
-    const size_t wanted = size() + inserts;
-    const size_t capacity = map_.capacity();
+  static size_t target_size(size_t inserts, size_t size, size_t capacity) {
+    const size_t wanted = size + inserts;
     const size_t grown =
         wanted * 32 > capacity * 25 ? safe_growth(capacity) + 2 : safe_growth(capacity);
     const size_t target = std::max({wanted, grown, size_t{1}});

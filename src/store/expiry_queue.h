@@ -27,6 +27,35 @@ class ExpiryQueue {
     uint64_t hash;
   };
 
+  // What becomes of a queue to which items are added one by one, without a queue.
+  class Forecast {
+   public:
+    // nullptr for one that would have to be made first.
+    explicit Forecast(const ExpiryQueue* queue)
+        : exists_(queue != nullptr),
+          size_(exists_ ? queue->items_.size() : 0),
+          capacity_(exists_ ? queue->items_.capacity() : 0) {}
+
+    size_t growth() const {
+      return (exists_ ? 0 : sizeof(ExpiryQueue)) + (grown() - capacity_) * sizeof(Item);
+    }
+    void prepare() {
+      capacity_ = grown();
+      exists_ = true;
+    }
+    void push() { ++size_; }
+
+    bool exists() const { return exists_; }
+    size_t capacity() const { return capacity_; }
+
+   private:
+    size_t grown() const { return capacity_for(1, size_, capacity_); }
+
+    bool exists_;
+    size_t size_;
+    size_t capacity_;
+  };
+
   size_t size() const { return items_.size(); }
   size_t memory() const { return sizeof(*this) + items_.capacity() * sizeof(Item); }
 
@@ -35,9 +64,10 @@ class ExpiryQueue {
     return (capacity_for(pushes) - items_.capacity()) * sizeof(Item);
   }
   // Makes sure that so many pushes cannot fail. False where there is no memory.
-  bool prepare(size_t pushes) noexcept {
+  bool prepare(size_t pushes) noexcept { return reserve(capacity_for(pushes)); }
+  bool reserve(size_t capacity) noexcept {
     try {
-      items_.reserve(capacity_for(pushes));
+      items_.reserve(capacity);
       return true;
     } catch (const std::bad_alloc&) {
       return false;
@@ -50,6 +80,7 @@ class ExpiryQueue {
 
   int64_t earliest() const { return items_.empty() ? kNever : items_.front().at; }
   // There must be one.
+  const Item& front() const { return items_.front(); }
   Item pop() {
     const Item item = items_.front();
     remove(0);
@@ -72,9 +103,11 @@ class ExpiryQueue {
 
  private:
   size_t capacity_for(size_t pushes) const {
-    const size_t needed = items_.size() + pushes;
-    if (needed <= items_.capacity()) return items_.capacity();
-    return std::max(needed, 2 * items_.size());
+    return capacity_for(pushes, items_.size(), items_.capacity());
+  }
+  static size_t capacity_for(size_t pushes, size_t size, size_t capacity) {
+    const size_t needed = size + pushes;
+    return needed <= capacity ? capacity : std::max(needed, 2 * size);
   }
   void remove(size_t i) {
     items_[i] = items_.back();

@@ -97,8 +97,8 @@ Result<Value> remove(NamespaceImpl& self, std::string_view key, const uint64_t* 
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
-  ByteCharge charge(self.usage(), shard);
   if (!reclaimed.before_write(self.usage(), shard, hashed, time)) return no_memory();
+  ByteCharge charge(self.usage(), shard);
   if (shard.is_being_saved() || version != nullptr) {
     // A key that is not there is no reason to hand over an image.
     const Entry* present = shard.find(hashed);

@@ -16,6 +16,7 @@
 #include "store/batch_call.h"
 #include "store/batch_plan.h"
 #include "store/byte_charge.h"
+#include "store/namespace_atomic_batch.h"
 #include "store/namespace_impl.h"
 #include "store/namespace_write.h"
 
@@ -91,10 +92,14 @@ BatchResult read_batch(NamespaceImpl& self, std::span<const std::string_view> ke
       });
       return true;
     });
-    if (code != StatusCode::kOk) return batch.fail_rest(code);
+    if (code != StatusCode::kOk) {
+      batch.fail_rest(code);
+      return end;
+    }
     count_reads(self, plan, batch, begin);
     // Asking whether a key is there cannot fail because it is not.
     if (batch.atomic() && read == Read::kValues) batch.fails_by_items();
+    return end;
   });
   return std::move(batch).finish();
 }
@@ -108,8 +113,8 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
     std::vector<EntryRef> removed;
     const StatusCode code = plan.run<Access::kWrite>(batch.deadline(), [&](auto&) {
       batch.time().reset();
-      const ByteCharge charge(self.usage(), plan);
       if (!plan.reclaim(self.usage(), batch.time(), removed)) throw std::bad_alloc();
+      const ByteCharge charge(self.usage(), plan);
       removed.reserve(removed.size() + plan.size());
       if (batch.atomic()) {
         plan.for_each([&](size_t i) {
@@ -144,6 +149,7 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
     });
     TableMemory::free_dropped();
     if (code != StatusCode::kOk) batch.fail_rest(code);
+    return end;
   });
   return std::move(batch).finish();
 }
@@ -164,14 +170,26 @@ struct WriteRule {
   }
 };
 
-// The part of a set_multiple that runs with the locks of one slice held.
+// What a set_multiple remembers from one slice to the next.
+struct SetProgress {
+  static constexpr size_t kNone = SIZE_MAX;
+  // The item for whose sake what has expired was reclaimed last.
+  size_t reclaimed_for = kNone;
+  // Whether all namespaces were asked to do that.
+  bool asked_all = false;
+};
+
+// The part of a set_multiple that runs with the locks of one slice held. All-or-nothing batches
+// under a limit of bytes are apply()'s.
 class SetSlice {
  public:
-  SetSlice(BatchCall& batch, std::span<const KeyValue> items, size_t begin, const WriteRule& rule)
+  SetSlice(BatchCall& batch, std::span<const KeyValue> items, size_t begin, const WriteRule& rule,
+           SetProgress& progress)
       : batch_(batch),
         items_(items),
         begin_(begin),
         rule_(rule),
+        progress_(progress),
         plan_(batch.self().shards(), items.size(), [&](size_t i) { return items[i].key; }),
         fresh_(items.size()) {
     // Entries are made before the locks are taken.
@@ -184,49 +202,60 @@ class SetSlice {
                              [](const EntryRef& entry) { return static_cast<bool>(entry); });
   }
 
-  void run() {
-    const NamespaceImpl& self = batch_.self();
+  // Returns the item to go on with.
+  size_t run() {
+    NamespaceImpl& self = batch_.self();
+    Usage& usage = self.usage();
+    // What has expired must not be in the way of a limit.
+    const bool is_limited = usage.max_keys() != 0 || usage.counts_bytes();
+    if (is_limited) self.reclaim_expired(batch_.time(), batch_.deadline());
     bool no_memory = false;
     std::vector<EntryRef> gone;
-    // What has expired must not be in the way of a limit.
-    Usage& usage = batch_.self().usage();
-    if (usage.max_keys() != 0 || usage.counts_bytes()) {
-      batch_.self().reclaim_expired(batch_.time(), batch_.deadline());
-    }
     const StatusCode code =
         plan_.run<Access::kWrite>(batch_.deadline(), [&](GroupLock<Access::kWrite>& lock) {
           batch_.time().reset();
-          ByteCharge charge(usage, plan_);
+          counts_bytes_ = usage.counts_bytes();
+          if (counts_bytes_ && batch_.atomic()) return true;
           if (!plan_.reclaim(usage, batch_.time(), gone)) throw std::bad_alloc();
+          is_over_ = rule_.expiry.at != 0 && rule_.expiry.at <= batch_.time().now();
+          if (is_over_) gone.reserve(gone.size() + items_.size());
           // Once more: a limit may have shrunk before the locks were had.
           for (size_t i = 0; i < items_.size(); ++i) {
             if (fresh_[i]) check_sizes(self, i);
           }
           find_absent();
-          if (rule_.only_present) refuse_absent();
           if (batch_.atomic() && !all_valid_) {
-            mark_beyond(batch_.self().usage().headroom());
+            mark_beyond(usage.headroom());
             batch_.fails_by_items();
             return true;
           }
-          no_memory = !make_room(charge) || !plan_.prepare_write() || !prepare_expiries(charge);
+          no_memory = !make_room() || !plan_.prepare_write() || !prepare_expiries();
           if (!no_memory && !missing_.empty()) {
-            charge.settle();
             lock.unlock();
             no_memory = !TableMemory::add_spares(missing_.data(), missing_.size());
             if (!no_memory) return false;
           }
           if (no_memory) return true;
-          if (!batch_.atomic() || (reserve_bytes(charge) && reserve_all())) apply(charge);
+          if (!batch_.atomic() || reserve_all()) apply(gone);
           return true;
         });
     TableMemory::free_dropped();
-    if (code != StatusCode::kOk) return batch_.fail_rest(code);
-    if (no_memory) return batch_.fail_rest(StatusCode::kNoMemory);
+    if (code != StatusCode::kOk) {
+      batch_.fail_rest(code);
+    } else if (no_memory) {
+      batch_.fail_rest(StatusCode::kNoMemory);
+    } else if (refusal_ != StatusCode::kOk) {
+      wants_again_ = self.reclaim_for_room(batch_.time(), batch_.deadline(), refusal_, fitting_);
+    }
     // One call does a bounded amount for a resize: as many steps as there were inserts.
-    auto& resizer = batch_.self().resizer();
+    auto& resizer = self.resizer();
     for (size_t i = 0; i < inserted_ && resizer.wants_help(largest_); ++i) resizer.help(largest_);
+    return begin_ + done_;
   }
+  // Of an all-or-nothing batch: nothing was done, because there is a limit of bytes.
+  bool is_for_apply() const { return counts_bytes_ && batch_.atomic(); }
+  // Of an all-or-nothing batch: it was refused, and has room now.
+  bool wants_again() const { return wants_again_ && batch_.atomic() && batch_.failed(); }
 
  private:
   BatchItem& item(size_t i) { return batch_.item(begin_ + i); }
@@ -245,13 +274,14 @@ class SetSlice {
       if (!fresh_[i]) return true;
       const Shard& shard = plan_.shard(i);
       shard.mutex.assert_held();
-      if (shard.find(plan_.key(i)) == nullptr) absent_.push_back(static_cast<uint32_t>(i));
+      // What expires at once leaves its key absent for the next item.
+      if (is_over_ || shard.find(plan_.key(i)) == nullptr) {
+        absent_.push_back(static_cast<uint32_t>(i));
+      }
       return true;
     });
-  }
-
-  // For updates: what is not there is not stored.
-  void refuse_absent() {
+    if (!rule_.only_present || is_over_) return;
+    // What is not there is not stored.
     for (const uint32_t i : absent_) {
       item(i).code = StatusCode::kNotFound;
       fresh_[i] = EntryRef();
@@ -260,10 +290,10 @@ class SetSlice {
     absent_.clear();
   }
 
-  // Room in the queues for every entry that expires, as far as a limit of bytes allows it: the
-  // items beyond it say so. Those that keep the expiry of the entry before get another block for it
-  // where they need one. False where there is no memory; throws std::bad_alloc as well.
-  bool prepare_expiries(ByteCharge<BatchPlan>& charge) {
+  // Room in the queues for every entry that expires. Those that keep the expiry of the entry before
+  // get another block for it where they need one. False where there is no memory; throws
+  // std::bad_alloc as well.
+  bool prepare_expiries() {
     using Kind = internal::ExpiryChange::Kind;
     if (rule_.expiry.kind == Kind::kNone) return true;
     std::vector<uint32_t> expiring(kMaxShardCount);
@@ -281,59 +311,24 @@ class SetSlice {
       }
       if (fresh_[i]->has_expiry()) ++expiring[plan_.shard_index(i)];
     }
+    // Where bytes are counted, each item pays for itself.
+    if (counts_bytes_) return true;
     for (size_t i = 0; i < items_.size(); ++i) {
       if (!fresh_[i] || !fresh_[i]->has_expiry()) continue;
       Shard& shard = plan_.shard(i);
       shard.mutex.assert_held();
       // The first item of a shard makes room for all of them.
       const size_t count = std::exchange(expiring[plan_.shard_index(i)], 0);
-      if (charge.reserve(shard.expiries_growth(count))) {
-        if (!shard.prepare_expiries(count)) return false;
-      } else {
-        refuse_expiring(plan_.shard_index(i));
-      }
+      if (count != 0 && !shard.prepare_expiries(count)) return false;
     }
     return true;
-  }
-  void refuse_expiring(uint32_t shard) {
-    for (size_t i = 0; i < items_.size(); ++i) {
-      if (plan_.shard_index(i) != shard || !fresh_[i] || !fresh_[i]->has_expiry()) continue;
-      item(i).code = StatusCode::kMemoryLimit;
-      fresh_[i] = EntryRef();
-    }
-    all_valid_ = false;
-  }
-
-  // What an item adds to the bytes of the namespace, the table aside.
-  uint64_t added_bytes(size_t i) {
-    Shard& shard = plan_.shard(i);
-    shard.mutex.assert_held();
-    const Entry* old = shard.find(plan_.key(i));
-    const uint64_t before = old == nullptr ? 0 : old->memory();
-    const uint64_t after = fresh_[i]->memory();
-    return after > before ? after - before : 0;
-  }
-
-  // Of an all-or-nothing batch. False if that fails: then the items that do not fit say so.
-  bool reserve_bytes(ByteCharge<BatchPlan>& charge) {
-    if (!charge.counts()) return true;
-    bool fits = true;
-    plan_.for_each([&](size_t i) {
-      if (fresh_[i] && !charge.reserve(added_bytes(i))) {
-        item(i).code = StatusCode::kMemoryLimit;
-        fits = false;
-      }
-      return true;
-    });
-    if (!fits) batch_.fails_by_items();
-    return fits;
   }
 
   // Grows the tables that the absent keys go to, as far as there are spare blocks; the sizes of the
   // blocks that are missing are left in missing_. A growth that turns out to be for nothing does no
-  // harm, nor one that a limit of bytes refuses: the items that needed it say so. False where there
-  // is no memory.
-  bool make_room(ByteCharge<BatchPlan>& charge) {
+  // harm. Where bytes are counted, the tables grow later, step by step, and missing_ is what that
+  // may need. False where there is no memory.
+  bool make_room() {
     missing_.clear();
     // By shard, to know how many each will get, and by hash, to see which may collide. Keys that
     // come twice count twice, which only makes a little more room.
@@ -353,27 +348,26 @@ class SetSlice {
         if (same_as_before || shard.candidate(hash) != nullptr) ++collisions;
       }
       if (collisions != 0 && !shard.prepare_collisions(collisions)) return false;
+      if (counts_bytes_) {
+        auto table = shard.table_forecast();
+        for (size_t i = first; i < last; ++i) {
+          if (const size_t spare = table.spare_needed(); spare != 0) missing_.push_back(spare);
+          table.make_room();
+          table.insert();
+        }
+        continue;
+      }
       const size_t spare = shard.spare_needed(last - first);
       if (spare == 0) continue;
       if (TableMemory::has_spare(spare)) {
-        if (!charge.reserve(TableMemory::block_size(spare))) {
-          refuse(std::span(by_shard_).subspan(first, last - first), StatusCode::kMemoryLimit);
-          continue;
-        }
         shard.make_room(last - first);
       } else {
         missing_.push_back(spare);
       }
     }
+    if (counts_bytes_ && !std::exchange(has_spares_, true)) return true;
+    if (counts_bytes_) missing_.clear();
     return true;
-  }
-
-  void refuse(std::span<const uint32_t> items, StatusCode code) {
-    for (const uint32_t i : items) {
-      item(i).code = code;
-      fresh_[i] = EntryRef();
-    }
-    all_valid_ = false;
   }
 
   // The absent keys, each where it is first named, in input order. Sorts absent_ by key; those that
@@ -418,43 +412,96 @@ class SetSlice {
     }
     auto& usage = batch_.self().usage();
     if (usage.max_keys() == 0) return true;
-    uint64_t fitting = 0;
-    if (usage.reserve(find_new_keys().size(), &fitting)) return true;
-    mark_beyond(fitting);
+    if (usage.reserve(find_new_keys().size(), &fitting_)) return true;
+    refusal_ = StatusCode::kTooManyKeys;
+    mark_beyond(fitting_);
     batch_.fails_by_items();
     return false;
   }
 
-  void apply(ByteCharge<BatchPlan>& charge) {
+  // Ends early, with done_ at the item, where one needs something that is not to be had with the
+  // locks held.
+  void apply(std::vector<EntryRef>& gone) {
+    NamespaceImpl& self = batch_.self();
     plan_.for_each([&](size_t i) {
       if (!fresh_[i]) return true;
       Shard& shard = plan_.shard(i);
       shard.mutex.assert_held();
-      if (!batch_.atomic() && charge.counts() && !charge.reserve(added_bytes(i))) {
-        item(i).code = StatusCode::kMemoryLimit;
-        return true;
+      StatusCode code = StatusCode::kOk;
+      if (counts_bytes_) {
+        ByteCharge charge(self.usage(), shard);
+        code = put(shard, i, &charge);
+      } else {
+        code = put(shard, i, nullptr);
       }
-      if (Entry** slot = shard.find_slot(plan_.key(i))) {
-        item(i).value = Entry::adopt(shard.replace(plan_.key(i).hash, slot, fresh_[i].take()));
-        return true;
+      if (code == StatusCode::kNotApplied || (code != StatusCode::kOk && may_reclaim(code, i))) {
+        done_ = i;
+        return false;
       }
-      // All-or-nothing batches have reserved their keys.
-      if (!batch_.atomic() && !batch_.self().usage().reserve(1)) {
-        item(i).code = StatusCode::kTooManyKeys;
-        return true;
+      item(i).code = code;
+      if (code == StatusCode::kOk && is_over_) {
+        const ByteCharge charge(self.usage(), shard);
+        gone.emplace_back(shard.reclaim_key(plan_.key(i), rule_.expiry.at));
+        self.usage().release(1);
       }
-      // Cannot fail: make_room() has seen to it.
-      static_cast<void>(shard.insert(plan_.key(i).hash, fresh_[i].take()));
-      ++inserted_;
-      largest_ = std::max(largest_, shard.size());
       return true;
     });
+  }
+
+  // NotApplied: a block is missing for the table.
+  StatusCode put(Shard& shard, size_t i, ByteCharge<Shard>* charge) RKVS_REQUIRES(shard.mutex) {
+    const auto& key = plan_.key(i);
+    Entry** slot = shard.find_slot(key);
+    if (slot == nullptr && rule_.only_present) return StatusCode::kNotFound;
+    const size_t bytes = fresh_[i]->memory();
+    if (charge != nullptr && fresh_[i]->has_expiry()) {
+      if (!charge->reserve(shard.expiries_growth(1))) return StatusCode::kMemoryLimit;
+      if (!shard.prepare_expiries(1)) return StatusCode::kNoMemory;
+    }
+    if (slot != nullptr) {
+      const size_t before = (*slot)->memory();
+      if (charge != nullptr && bytes > before && !charge->reserve(bytes - before)) {
+        return StatusCode::kMemoryLimit;
+      }
+      item(i).value = Entry::adopt(shard.replace(key.hash, slot, fresh_[i].take()));
+      return StatusCode::kOk;
+    }
+    if (charge != nullptr) {
+      const size_t spare = shard.spare_needed(1);
+      if (spare != 0 && !TableMemory::has_spare(spare)) return StatusCode::kNotApplied;
+      if (!charge->reserve(bytes + (spare == 0 ? 0 : TableMemory::block_size(spare)))) {
+        return StatusCode::kMemoryLimit;
+      }
+      if (spare != 0) shard.make_room(1);
+    }
+    // All-or-nothing batches have reserved their keys.
+    if (!batch_.atomic() && !batch_.self().usage().reserve(1)) return StatusCode::kTooManyKeys;
+    // Cannot fail: make_room() has seen to it.
+    static_cast<void>(shard.insert(key.hash, fresh_[i].take()));
+    ++inserted_;
+    largest_ = std::max(largest_, shard.size());
+    return StatusCode::kOk;
+  }
+
+  // For an item that a limit refused: whether what has expired may have been the reason. Once for
+  // each item, and all namespaces once for each call.
+  bool may_reclaim(StatusCode code, size_t i) {
+    if (code != StatusCode::kTooManyKeys && code != StatusCode::kMemoryLimit) return false;
+    if (progress_.reclaimed_for == begin_ + i) return false;
+    const NamespaceImpl& self = batch_.self();
+    const bool others = code == StatusCode::kMemoryLimit && !progress_.asked_all;
+    if (!others && self.next_expiry() > batch_.time().now()) return false;
+    if (code == StatusCode::kMemoryLimit) progress_.asked_all = true;
+    progress_.reclaimed_for = begin_ + i;
+    refusal_ = code;
+    return true;
   }
 
   BatchCall& batch_;
   const std::span<const KeyValue> items_;
   const size_t begin_;
   const WriteRule& rule_;
+  SetProgress& progress_;
   BatchPlan plan_;
   // None where the item is not valid.
   std::vector<EntryRef> fresh_;
@@ -462,23 +509,66 @@ class SetSlice {
   std::vector<uint32_t> absent_;
   std::vector<uint32_t> by_shard_;
   std::vector<size_t> missing_;
+  bool counts_bytes_ = false;
+  bool is_over_ = false;     // all that is written has expired already
+  bool has_spares_ = false;  // those that make_room() asked for
+  bool wants_again_ = false;
+  StatusCode refusal_ = StatusCode::kOk;  // by a limit, of the item that ended the slice
+  uint64_t fitting_ = 0;
+  size_t done_ = items_.size();
   size_t inserted_ = 0;
   size_t largest_ = 0;
 };
 
+// An all-or-nothing batch of writes as a list of operations.
+BatchResult apply_writes(NamespaceImpl& self, std::span<const KeyValue> items,
+                         const WriteRule& rule) try {
+  std::vector<AtomicBatch::Operation> operations;
+  operations.reserve(items.size());
+  const auto op = rule.only_present ? AtomicBatch::Op::kUpdate : AtomicBatch::Op::kSet;
+  for (const auto& [key, value] : items) {
+    operations.push_back({.op = op, .key = key, .value = value});
+  }
+  BatchResult result = internal::apply(self, operations, &rule.expiry);
+  for (BatchItem& item : result.items) item.version = 0;
+  return result;
+} catch (const std::bad_alloc&) {
+  return BatchCall(self, items.size(), BatchMode::kAllOrNothing).refused(StatusCode::kNoMemory);
+}
+
 BatchResult set_batch(NamespaceImpl& self, std::span<const KeyValue> items, BatchMode mode,
                       const WriteOptions& options, bool only_present) {
-  BatchCall batch(self, items.size(), mode);
   const auto expiry = internal::expiry_change(self, options);
-  if (!expiry.ok()) return std::move(batch).refused(expiry.status());
+  if (!expiry.ok()) return BatchCall(self, items.size(), mode).refused(expiry.status());
   const WriteRule rule{*expiry, only_present};
-  if (expiry->at != 0) self.note_expiries();
-  for (size_t i = 0; i < batch.size(); ++i) {
-    batch.item(i).code = rule.check_sizes(self, items[i]);
+  if (mode == BatchMode::kAllOrNothing) {
+    // What each item is has to be known beforehand; and that is not so simple here.
+    const bool is_over = expiry->at != 0 && expiry->at <= self.time().steady_ms();
+    if (is_over || self.usage().counts_bytes()) return apply_writes(self, items, rule);
   }
+  BatchCall batch(self, items.size(), mode);
+  if (expiry->at != 0) self.note_expiries();
+  SetProgress progress;
+  bool is_for_apply = false;
+  const auto check = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) batch.item(i).code = rule.check_sizes(self, items[i]);
+  };
+  check(0, batch.size());
   batch.in_slices([&](size_t begin, size_t end) {
-    SetSlice(batch, items.subspan(begin, end - begin), begin, rule).run();
+    for (int tries = 0;; ++tries) {
+      SetSlice slice(batch, items.subspan(begin, end - begin), begin, rule, progress);
+      const size_t done = slice.run();
+      is_for_apply = slice.is_for_apply();
+      if (!slice.wants_again()) return done;
+      if (internal::is_too_late(tries, batch.deadline())) {
+        batch.fail_rest(StatusCode::kTimeout);
+        return done;
+      }
+      batch.begin_again();
+      check(begin, end);
+    }
   });
+  if (is_for_apply && !batch.failed()) return apply_writes(self, items, rule);
   for (size_t i = 0; i < batch.size(); ++i) self.count_refusal(batch.item(i).code, items[i].key);
   return std::move(batch).finish();
 }

@@ -406,7 +406,8 @@ uint64_t NamespaceImpl::reclaim_expired(OperationTime& time, Deadline& limit) {
   return reclaimed;
 }
 
-bool NamespaceImpl::reclaim_for_room(OperationTime& time, Deadline& limit, StatusCode refusal) {
+bool NamespaceImpl::reclaim_for_room(OperationTime& time, Deadline& limit, StatusCode refusal,
+                                     uint64_t keys) {
   const Budget* shared = usage_.shared();
   const bool by_all = refusal == StatusCode::kMemoryLimit && shared != nullptr &&
                       shared->limit() != 0 && on_full_ && !is_called_back();
@@ -418,7 +419,7 @@ bool NamespaceImpl::reclaim_for_room(OperationTime& time, Deadline& limit, Statu
   time.reset();
   if (reclaim_expired(time, limit) != 0) return true;
   // Somebody else may have been faster.
-  if (refusal == StatusCode::kTooManyKeys) return usage_.headroom() != 0;
+  if (refusal == StatusCode::kTooManyKeys) return usage_.headroom() > keys;
   if (!by_all) return false;
   const uint64_t before = shared->used();
   on_full_(limit);

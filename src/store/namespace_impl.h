@@ -158,8 +158,9 @@ class NamespaceImpl {
   // Returns how many there were.
   uint64_t reclaim_expired(OperationTime& time, Deadline& limit);
   // For an operation that a limit refused, without a lock held: whether it may try again, because
-  // there is room now that there was not.
-  bool reclaim_for_room(OperationTime& time, Deadline& limit, StatusCode refusal);
+  // there is room now that there was not. `keys`: how many more had fitted.
+  bool reclaim_for_room(OperationTime& time, Deadline& limit, StatusCode refusal,
+                        uint64_t keys = 0);
   // Puts the bytes of this namespace, which nobody else has yet, on the account of several
   // together. False when there is no room for them.
   bool share_budget(std::shared_ptr<Budget> budget, bool even_if_it_does_not_fit);

@@ -92,10 +92,10 @@ class Modify {
       if (!lock.held()) return self_.error(lock.code());
       Shard& shard = lock.shard();
       shard.mutex.assert_held();
-      ByteCharge charge(self_.usage(), shard);
       if (!reclaimed.before_write(self_.usage(), shard, hashed_, time_)) {
         return StatusCode::kNoMemory;
       }
+      ByteCharge charge(self_.usage(), shard);
       if (Entry** slot = shard.find_slot(hashed_)) {
         return replace(shard, charge, slot, old, now);
       }

@@ -35,8 +35,8 @@ Result<int64_t> change_expiry(NamespaceImpl& self, std::string_view key, int64_t
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
-  ByteCharge charge(self.usage(), shard);
   if (!reclaimed.before_write(self.usage(), shard, hashed, time)) return StatusCode::kNoMemory;
+  ByteCharge charge(self.usage(), shard);
   Entry** slot = shard.find_slot(hashed);
   if (slot == nullptr) return StatusCode::kNotFound;
   const int64_t before = (*slot)->expires_at();

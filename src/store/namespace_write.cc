@@ -70,8 +70,8 @@ class Write {
     Shard& shard = lock.shard();
     shard.mutex.assert_held();
     if (const StatusCode code = check_sizes(self_, request_); code != StatusCode::kOk) return code;
-    ByteCharge charge(self_.usage(), shard);
     if (!reclaimed.before_write(self_.usage(), shard, hashed_, time_)) return StatusCode::kNoMemory;
+    ByteCharge charge(self_.usage(), shard);
     Entry** slot = shard.find_slot(hashed_);
     if (const StatusCode code = refusal(slot); code != StatusCode::kOk) return code;
     const int64_t at = request_.expiry.applied_to(slot == nullptr ? 0 : (*slot)->expires_at());

@@ -8,6 +8,7 @@
 
 #include "base/key_hash.h"
 #include "base/time_source.h"
+#include "store/byte_charge.h"
 #include "store/entry.h"
 #include "store/shard.h"
 #include "store/usage.h"
@@ -33,18 +34,16 @@ class Reclaimed {
   }
 
   // What a write does first: takes out the entry of its key if that has expired, and a few others.
-  // False where there is no memory to do it. Counts as removing keys, not as bytes: see ByteCharge.
+  // False where there is no memory to do it. To be called before the write's own ByteCharge begins:
+  // what it frees is there for that.
   bool before_write(Usage& usage, Shard& shard, const HashedKey& key, OperationTime& time)
       RKVS_REQUIRES(shard.mutex) {
     if (shard.next_expiry() == ExpiryQueue::kNever) [[likely]]
       return true;
     if (shard.next_expiry() > time.now()) return true;
-    if (!shard.prepare_write(1 + kPerWrite)) return false;
-    if (Entry* entry = shard.reclaim_key(key, time.now())) take(usage, entry);
-    step(usage, shard, time, kPerWrite);
-    return true;
+    return make_way(usage, shard, key, time);
   }
-  // Needs prepare_write(limit). Up to kPerStep.
+  // Needs prepare_write(limit). Up to kPerStep. Counts as removing keys, not as bytes.
   void step(Usage& usage, Shard& shard, OperationTime& time, size_t limit)
       RKVS_REQUIRES(shard.mutex) {
     shard.reclaim(time.now(), limit, [&](Entry* entry) { take(usage, entry); });
@@ -53,6 +52,14 @@ class Reclaimed {
   size_t size() const { return size_; }
 
  private:
+  [[gnu::noinline]] bool make_way(Usage& usage, Shard& shard, const HashedKey& key,
+                                  OperationTime& time) RKVS_REQUIRES(shard.mutex) {
+    const ByteCharge charge(usage, shard);
+    if (!shard.prepare_write(1 + kPerWrite)) return false;
+    if (Entry* entry = shard.reclaim_key(key, time.now())) take(usage, entry);
+    step(usage, shard, time, kPerWrite);
+    return true;
+  }
   void take(Usage& usage, Entry* entry) {
     usage.release(1);
     entries_[size_++] = entry;

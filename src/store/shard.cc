@@ -76,6 +76,10 @@ bool Shard::prepare_expiries(size_t count) {
   return expiries_ != nullptr && expiries_->prepare(count);
 }
 
+bool Shard::prepare_expiries(const ExpiryQueue::Forecast& forecast) {
+  return !forecast.exists() || (prepare_expiries(0) && expiries_->reserve(forecast.capacity()));
+}
+
 void Shard::note_expiry(uint64_t hash, const Entry& entry, int64_t before) {
   const int64_t at = entry.expires_at();
   // One that was there already with this time is in the queue.
@@ -112,6 +116,11 @@ Entry* Shard::reclaim_key(const HashedKey& key, int64_t now) {
   if (entry == nullptr || !entry->has_expired_by(now)) return nullptr;
   take_out(key, entry);
   count(expired_);
+  // Its item is most often the first one, and of no use any more.
+  if (expiries_->earliest() <= now && find_item(expiries_->front()) == nullptr) {
+    static_cast<void>(expiries_->pop());
+    next_expiry_.store(expiries_->earliest(), std::memory_order_relaxed);
+  }
   return entry;
 }
 

@@ -135,6 +135,13 @@ class alignas(64) Shard {
 
   // --- Writing ----------------------------------------------------------------------------------
 
+  EntryTable::Forecast table_forecast() const RKVS_REQUIRES_SHARED(mutex) {
+    return EntryTable::Forecast(table_);
+  }
+  ExpiryQueue::Forecast expiries_forecast() const RKVS_REQUIRES_SHARED(mutex) {
+    return ExpiryQueue::Forecast(expiries_.get());
+  }
+
   // See EntryTable.
   size_t spare_needed(size_t inserts) const RKVS_REQUIRES_SHARED(mutex) {
     return table_.spare_needed(inserts);
@@ -234,6 +241,8 @@ class alignas(64) Shard {
   // Before entries that expire are put in: makes sure that noting `count` of them cannot fail.
   // False where there is no memory.
   bool prepare_expiries(size_t count) RKVS_REQUIRES(mutex);
+  // The same for all that led to the forecast.
+  bool prepare_expiries(const ExpiryQueue::Forecast& forecast) RKVS_REQUIRES(mutex);
   // Bytes that this would add.
   size_t expiries_growth(size_t count) const RKVS_REQUIRES_SHARED(mutex) {
     return expiries_ != nullptr ? expiries_->growth(count)

@@ -2,8 +2,10 @@
 #ifndef RKVS_STORE_USAGE_H_
 #define RKVS_STORE_USAGE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -18,6 +20,11 @@ class Budget {
   uint64_t headroom() const {
     const uint64_t used = this->used();
     return used < limit() ? limit() - used : 0;
+  }
+
+  // The same, where no limit is UINT64_MAX.
+  uint64_t fitting() const {
+    return limit() == 0 ? std::numeric_limits<uint64_t>::max() : headroom();
   }
 
   // Sets the limit where `used` is in use now. With everybody who counts kept out.
@@ -35,6 +42,23 @@ class Budget {
       const uint64_t room = used < limit ? limit - used : 0;
       if (room < amount) {
         if (fitting != nullptr) *fitting = room;
+        return false;
+      }
+    } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
+    return true;
+  }
+  // Of several changes that happen as one: all that they add up to on the way, `peak`, must fit;
+  // then only what they come to is reserved, if that is more than nothing. So nobody else is
+  // refused for the sake of a peak that nobody sees.
+  bool reserve_peak(uint64_t peak, int64_t net, uint64_t* fitting) {
+    const uint64_t limit = this->limit();
+    if (limit == 0) return true;
+    const uint64_t amount = net > 0 ? static_cast<uint64_t>(net) : 0;
+    uint64_t used = this->used();
+    do {
+      const uint64_t room = used < limit ? limit - used : 0;
+      if (room < peak) {
+        *fitting = room;
         return false;
       }
     } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
@@ -69,8 +93,13 @@ class Usage {
   bool reserve(uint64_t count, uint64_t* fitting = nullptr) {
     return keys_.reserve(count, fitting);
   }
+  // See Budget.
+  bool reserve_peak(uint64_t peak, int64_t net, uint64_t* fitting) {
+    return keys_.reserve_peak(peak, net, fitting);
+  }
   // How many more keys fit at this moment; only with a limit.
   uint64_t headroom() const { return keys_.headroom(); }
+  uint64_t keys_fitting() const { return keys_.fitting(); }
   void release(uint64_t count) { keys_.charge(-static_cast<int64_t>(count)); }
 
   // Bytes, of this namespace and of all together.
@@ -98,6 +127,17 @@ class Usage {
     if (shared_ == nullptr || shared_->reserve(bytes)) return true;
     bytes_.charge(-static_cast<int64_t>(bytes));
     return false;
+  }
+  bool reserve_peak_bytes(uint64_t peak, int64_t net, uint64_t* fitting) {
+    if (!bytes_.reserve_peak(peak, net, fitting)) return false;
+    if (shared_ == nullptr || shared_->reserve_peak(peak, net, fitting)) return true;
+    if (net > 0) bytes_.charge(-net);
+    return false;
+  }
+  // How many more bytes fit at this moment: UINT64_MAX without a limit.
+  uint64_t bytes_fitting() const {
+    const uint64_t own = bytes_.fitting();
+    return shared_ == nullptr ? own : std::min(own, shared_->fitting());
   }
   void charge_bytes(int64_t bytes) {
     if (bytes == 0) return;

@@ -76,7 +76,9 @@ class OracleTest : public ::testing::TestWithParam<std::tuple<HashStrength, int>
     return std::chrono::system_clock::time_point(milliseconds(time_.unix_ms())) +
            milliseconds(1 + below(60));
   }
+  // Now and then one that is over already.
   WriteOptions options() {
+    if (one_in(20)) return {.expire_at = at() - milliseconds(100)};
     switch (below(7)) {
       case 0:
       case 1: return {.expire_after = after()};
@@ -87,11 +89,6 @@ class OracleTest : public ::testing::TestWithParam<std::tuple<HashStrength, int>
         return {.expire_after = milliseconds::max()};
       default: return {};
     }
-  }
-  // Of a single write also one that is over already.
-  WriteOptions options_of_one() {
-    if (one_in(20)) return {.expire_at = at() - milliseconds(100)};
-    return options();
   }
   uint64_t version(const std::string& k) { return ns_.version_of(k) + (one_in(4) ? below(3) : 0); }
   int64_t delta() {
@@ -109,16 +106,16 @@ class OracleTest : public ::testing::TestWithParam<std::tuple<HashStrength, int>
     switch (below(14)) {
       case 0: return ns_.get(k);
       case 1: return ns_.exists(k);
-      case 2: return ns_.set(k, value(), options_of_one());
-      case 3: return ns_.put(k, value(), options_of_one());
-      case 4: return ns_.add(k, value(), options_of_one());
-      case 5: return ns_.update(k, value(), options_of_one());
+      case 2: return ns_.set(k, value(), options());
+      case 3: return ns_.put(k, value(), options());
+      case 4: return ns_.add(k, value(), options());
+      case 5: return ns_.update(k, value(), options());
       case 6: return ns_.delete_key(k);
       case 7: return ns_.consume(k);
       case 8: return ns_.compare_and_set(k, version(k), value(), options());
       case 9: return ns_.compare_and_delete(k, version(k));
       case 10: return one_in(2) ? ns_.ttl(k) : ns_.persist(k);
-      case 11: return ns_.touch(k, options_of_one());
+      case 11: return ns_.touch(k, options());
       case 12: return ns_.increment(k, delta(), one_in(2), counter_options());
       default: return ns_.transform(k, one_in(4) ? std::nullopt : std::optional(value()));
     }

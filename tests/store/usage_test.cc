@@ -35,6 +35,18 @@ TEST(Usage, ReservesUpToTheLimit) {
   EXPECT_TRUE(usage.reserve(2));
 }
 
+TEST(Usage, APeakMustFitAndIsNotReserved) {
+  Usage usage;
+  usage.set_limit(10, 5);
+  uint64_t fitting = 0;
+  EXPECT_FALSE(usage.reserve_peak(6, 1, &fitting));
+  EXPECT_EQ(fitting, 5U);
+  EXPECT_TRUE(usage.reserve_peak(5, 1, &fitting));
+  EXPECT_EQ(usage.headroom(), 4U);
+  EXPECT_TRUE(usage.reserve_peak(4, -3, &fitting));
+  EXPECT_EQ(usage.headroom(), 4U) << "what is given back is released later";
+}
+
 TEST(Usage, LargeCountsDoNotWrap) {
   Usage usage;
   usage.set_limit(10, 5);
