@@ -1,0 +1,71 @@
+// A store with something in everything, for tests that call every function of the C API.
+#ifndef RKVS_TESTS_CAPI_WORLD_H_
+#define RKVS_TESTS_CAPI_WORLD_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "capi/rkvs.h"
+#include "tests/support/test_util.h"
+
+namespace rkvs::capi_test {
+
+// One handle of each kind, all of them valid. Namespace "users" has the keys k0 to k9 and the
+// counter "n"; the file "saved" has the namespace "other".
+class World {
+ public:
+  World();
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  // What the synchronous form would have returned, once an asynchronous call has completed.
+  rkvs_status finish(rkvs_status started);
+  // Everything that is in the store, for comparisons.
+  std::string content();
+
+  testing::TempDir directory;
+  rkvs_manager* manager = nullptr;
+  rkvs_namespace* ns = nullptr;
+  rkvs_queue* queue = nullptr;
+  rkvs_atomic_batch* atomic = nullptr;
+  rkvs_scan* scan = nullptr;
+  rkvs_batch_result* result = nullptr;
+  rkvs_list* list = nullptr;
+  rkvs_list* stats = nullptr;
+  rkvs_list* autosave = nullptr;
+  rkvs_load_report* report = nullptr;
+  rkvs_operation* operation = nullptr;
+  rkvs_value* value = nullptr;
+  rkvs_async how = {};
+};
+
+// Which handle a function works on.
+enum class Kind {
+  kManager,
+  kNamespace,
+  kScan,
+  kAtomic,
+  kResult,
+  kList,
+  kReport,
+  kQueue,
+  kOperation
+};
+
+// A handle of this kind.
+void* handle_of(World& world, Kind kind);
+
+// A function of the API that can fail, called with arguments that are right.
+struct Call {
+  const char* name;
+  Kind kind;
+  // `handle` takes the place of the world's own. Releases what it gets.
+  rkvs_status (*call)(World& world, void* handle, rkvs_error** error);
+};
+const std::vector<Call>& all_calls();
+
+}  // namespace rkvs::capi_test
+
+#endif  // RKVS_TESTS_CAPI_WORLD_H_
