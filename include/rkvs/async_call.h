@@ -163,6 +163,11 @@ inline Status start_operation(const SharedManager& handle,
 // --- How it ends
 // -----------------------------------------------------------------------------------
 
+// gcc 12 takes the destructor of an optional<Value> that is empty for one of a Value.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 // What is posted to the handler's executor.
 template <typename Handler, typename T>
 class AsyncCompletion {
@@ -199,6 +204,9 @@ class AsyncCompletion {
   Status* status_;
   bool had_slot_;
 };
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 // An operation on a worker thread. Handler, arguments and result are in memory from the handler's
 // allocator, which is given back before the handler is called; the operation itself, which may live
