@@ -7,14 +7,7 @@ find_package(Threads REQUIRED)
 
 # --- What the library needs ----------------------------------------------------------------------
 
-set(ABSL_PROPAGATE_CXX_STD ON)
-set(ABSL_ENABLE_INSTALL ON)
-FetchContent_Declare(absl
-  GIT_REPOSITORY https://github.com/abseil/abseil-cpp.git
-  GIT_TAG 8c0b94e793a66495e0b1f34a5eb26bd7dc672db0 # 20220623.1
-  SYSTEM
-  FIND_PACKAGE_ARGS NAMES absl)
-FetchContent_MakeAvailable(absl)
+include(cmake/Abseil.cmake)
 
 # Headers only (XXH_INLINE_ALL), and without a CMake package on most systems.
 find_path(RKVS_XXHASH_INCLUDE_DIR xxhash.h)

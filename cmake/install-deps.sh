@@ -10,6 +10,9 @@ packages="
   clang-14 libclang-rt-14-dev llvm-14 clang-format-14 clang-tidy-14
   abigail-tools gcovr"
 
+# What cmake/bundle-abseil.sh unpacks Debian's source of Abseil with.
+packages="$packages dpkg-dev"
+
 # Libraries. libboost-dev would be Boost 1.74, which is too old.
 packages="$packages
   libabsl-dev libboost1.81-dev libflatbuffers-dev flatbuffers-compiler libxxhash-dev

@@ -1,0 +1,29 @@
+# cmake -DREADELF=<readelf> -DLIBRARY=<librkvs.so> -DDEPS=system|bundled -P CheckNeeded.cmake
+#
+# What the shared library asks of the machine that it is loaded on.
+cmake_minimum_required(VERSION 3.25)
+execute_process(COMMAND ${READELF} -d -W ${LIBRARY}
+  OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+
+string(REGEX MATCHALL "\\(NEEDED\\)[^\n]*" lines "${dynamic}")
+string(REGEX REPLACE "[^;]*\\[([^];]*)\\]" "\\1" needed "${lines}")
+list(JOIN needed " " text)
+# The loader is named for thread-local storage, and is a part of libc.
+set(allowed "libc|libm|libgcc_s|libstdc\\+\\+|ld-linux-[a-z0-9-]+")
+if(DEPS STREQUAL "system")
+  string(APPEND allowed "|libabsl_[a-z0-9_]+")
+endif()
+set(others ${needed})
+list(FILTER others EXCLUDE REGEX "^(${allowed})\\.so\\.")
+if(NOT needed OR others)
+  message(FATAL_ERROR "${LIBRARY} needs ${text}")
+endif()
+
+if(NOT dynamic MATCHES "\\(SONAME\\)[^\n]*\\[librkvs\\.so\\.1\\]")
+  message(FATAL_ERROR "${LIBRARY} is not called librkvs.so.1:\n${dynamic}")
+endif()
+# A path of the machine that it was built on.
+if(dynamic MATCHES "\\((RPATH|RUNPATH)\\)[^\n]*")
+  message(FATAL_ERROR "${LIBRARY}: ${CMAKE_MATCH_0}")
+endif()
+message(STATUS "needs ${text}")
