@@ -168,7 +168,7 @@ class PowerLossTest : public ::testing::Test {
   static size_t small(int n) { return static_cast<size_t>(3000 + 9000 * (n % 3)); }
 
   static constexpr size_t kLargest = 1'000'000;
-  const TempDir real_;
+  TempDir real_;
   std::set<std::string> whole_;
 
  private:

@@ -48,7 +48,7 @@ inline int test_scale() {
 
 // Whether code runs several times slower than it was compiled to.
 constexpr bool is_instrumented() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(RKVS_COVERAGE)
   return true;
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
