@@ -80,27 +80,27 @@ std::unique_ptr<Contender> make_contender(const std::string& name, const Workloa
   return nullptr;
 }
 
-double measure_memory(const std::string& name, size_t keys, size_t value_size,
-                      std::string& reason) {
-  if (name == "rkvs") return rkvs_memory(keys, value_size);
-  if (name == "absl") return absl_memory(keys, value_size);
-  if (name == "std") return std_memory(keys, value_size);
+FillCosts measure_fill(const std::string& name, size_t keys, size_t value_size,
+                       std::string& reason) {
+  if (name == "rkvs") return rkvs_fill(keys, value_size);
+  if (name == "absl") return absl_fill(keys, value_size);
+  if (name == "std") return std_fill(keys, value_size);
 #ifdef RKVS_BENCH_HAVE_BOOST_MAP
-  if (name == "boost") return boost_memory(keys, value_size);
+  if (name == "boost") return boost_fill(keys, value_size);
 #endif
 #ifdef RKVS_BENCH_HAVE_TBB
-  if (name == "tbb") return tbb_memory(keys, value_size);
+  if (name == "tbb") return tbb_fill(keys, value_size);
 #endif
   const Workload none(0, value_size);
   const auto contender = make_contender(name, none, reason);
   auto* const process = dynamic_cast<ProcessContender*>(contender.get());
   if (process == nullptr) {
     if (reason.empty()) reason = "its memory is not that of a process of its own";
-    return -1;
+    return {};
   }
   const std::string shards = name == "rkvs_rs_16" ? "16" : "4";
-  return process->tell("memory " + std::to_string(keys) + " " + std::to_string(value_size) + " " +
-                       shards);
+  return {.bytes = process->tell("memory " + std::to_string(keys) + " " +
+                                 std::to_string(value_size) + " " + shards)};
 }
 
 }  // namespace rkvs::bench

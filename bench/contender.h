@@ -57,6 +57,42 @@ struct BatchMix {
   size_t operations = 10'000;  // keys of each thread
 };
 
+// Calls that begin when they should, whether or not the one before has ended in time: what a call
+// waits for earlier ones is part of its latency, as it would be for a client.
+struct Schedule {
+  Op op = Op::kGet;  // get, put or insert (of keys that are in no workload)
+  size_t batch = 0;  // gets in batches of so many
+  double per_second = 100'000;
+  double seconds = 1;
+};
+
+// Threads that read and overwrite for a while, every call timed.
+struct Stress {
+  size_t threads = 2;
+  unsigned read_percent = 50;
+  double seconds = 1;
+};
+struct StressResult {
+  double seconds = 0;
+  std::vector<size_t> calls;  // of each thread
+  std::vector<double> reads;  // nanoseconds
+  std::vector<double> writes;
+};
+
+// Inserts into an empty store, as fast as it can, every call timed.
+struct Growth {
+  std::vector<double> ns;
+  double worst_not_preempted = 0;  // of calls around which the system ran nothing else instead
+};
+
+// A mix of YCSB (B. Cooper et al., "Benchmarking cloud serving systems with YCSB", SoCC 2010).
+struct Ycsb {
+  char letter = 'A';
+  size_t threads = 2;
+  size_t operations = 100'000;  // of each thread
+  size_t seed = 0;
+};
+
 class Contender {
  public:
   explicit Contender(std::string name, const Workload& workload)
@@ -86,6 +122,17 @@ class Contender {
   // by all items. What was removed is put back between batches, which the other threads feel.
   virtual double batch_mix(const BatchMix& mix, std::vector<double>* samples) = 0;
 
+  // These are for stores in this process; the others give nothing.
+  virtual bool is_in_process() const { return false; }
+  // Nanoseconds from when each call should have begun to its end.
+  virtual std::vector<double> scheduled(const Schedule&) { return {}; }
+  virtual StressResult stress(const Stress&) { return {}; }
+  // Of a fresh store, which goes afterwards.
+  virtual Growth grow(size_t) { return {}; }
+  virtual bool has_ycsb(char) const { return false; }
+  // Nanoseconds of wall clock an operation of all threads together; samples of each 16th call.
+  virtual double ycsb(const Ycsb&, std::vector<double>*) { return 0; }
+
  protected:
   const Workload& workload() const { return workload_; }
 
@@ -99,10 +146,17 @@ class Contender {
 std::unique_ptr<Contender> make_contender(const std::string& name, const Workload& workload,
                                           std::string& reason);
 
-// Bytes of resident memory that `keys` keys of make_keys() with values of `value_size` bytes add to
-// a fresh store of this name in this process; negative where it is not there, with the reason. For
-// one call a process.
-double measure_memory(const std::string& name, size_t keys, size_t value_size, std::string& reason);
+// What filling a fresh store took, in this process.
+struct FillCosts {
+  double bytes = -1;     // that resident memory grew by; negative where there is no such store
+  double insert_ns = 0;  // a key
+  double get_ns = 0;     // of keys afterwards, in a random order
+};
+
+// With `keys` keys of make_keys(), made on the way, and values of `value_size` bytes. For one call
+// a process, since memory is not given back; and only for stores whose memory is that of a process.
+FillCosts measure_fill(const std::string& name, size_t keys, size_t value_size,
+                       std::string& reason);
 
 }  // namespace rkvs::bench
 

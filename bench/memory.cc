@@ -6,74 +6,34 @@
 // that has nothing to do with the keys'; what its resident memory grows by, by the number of keys.
 // Keys have 14 bytes. Nothing is overwritten or deleted. Not LMDB, whose pages are the page
 // cache's, and not Redis, which is no table in the program.
-#include <unistd.h>
-
 #include <map>
 
-#include "bench/contender.h"
+#include "bench/child.h"
 #include "bench/report.h"
 
 namespace rkvs::bench {
 namespace {
-
-// The child: one number, or a reason.
-int measure_one(const std::string& name, size_t keys, size_t value) {
-  std::string reason;
-  const double bytes = measure_memory(name, keys, value, reason);
-  if (bytes < 0) {
-    std::printf("! %s\n", reason.c_str());
-  } else {
-    std::printf("%.0f\n", bytes);
-  }
-  return 0;
-}
-
-// Bytes a key; negative, with the reason, where there is nothing.
-double ask_child(const std::string& name, size_t keys, size_t value, std::string& reason) {
-  char path[4096];
-  const ssize_t length = ::readlink("/proc/self/exe", path, sizeof path);
-  if (length <= 0) die("this program has no name");
-  const std::string command = "'" + std::string(path, static_cast<size_t>(length)) +
-                              "' --one=" + name + " --keys=" + std::to_string(keys) +
-                              " --values=" + std::to_string(value);
-  std::FILE* const child = ::popen(command.c_str(), "r");
-  if (child == nullptr) die("cannot start " + command);
-  char line[1024] = "";
-  const bool answered = std::fgets(line, sizeof line, child) != nullptr;
-  const int status = ::pclose(child);
-  if (!answered || status != 0) {
-    reason = "its process failed";
-    return -1;
-  }
-  if (line[0] == '!') {
-    reason = std::string(line + 2);
-    while (!reason.empty() && reason.back() == '\n') reason.pop_back();
-    return -1;
-  }
-  return std::strtod(line, nullptr) / static_cast<double>(keys);
-}
 
 int main_of(int argc, char** argv) {
   const Options options(argc, argv,
                         {{"keys", "1e6"},
                          {"values", "16,100"},
                          {"stores", "rkvs,absl,boost,std,tbb,rkvs_rs_4,rkvs_rs_16,dashmap"},
-                         {"one", ""},
+                         {"child", ""},
                          {"json", ""}});
+  if (!options.text("child").empty()) return answer_parent(options.text("child"));
   const size_t keys = options.number("keys");
-  if (!options.text("one").empty()) {
-    return measure_one(options.text("one"), keys, options.number("values"));
-  }
   Report report("memory", options);
   for (const size_t value : options.numbers("values")) {
     std::map<std::string, double> bytes;
     for (const std::string& name : options.list("stores")) {
       std::string reason;
-      const double per_key = ask_child(name, keys, value, reason);
-      if (per_key < 0) {
+      const std::vector<double> costs = ask_child(name, keys, value, reason);
+      if (costs.empty()) {
         report.missing(name.rfind("rkvs_rs", 0) == 0 ? "rkvs_rs" : name, reason);
         continue;
       }
+      const double per_key = costs[0];
       bytes[name] = per_key;
       std::printf("%zu keys, values of %3zu B: %-12s %7.1f bytes a key\n", keys, value,
                   name.c_str(), per_key);

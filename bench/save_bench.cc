@@ -1,13 +1,11 @@
 // What a save costs: the writers, the memory and the time; and how fast loads are.
 //
-//   save_bench [--keys=4000000] [--rounds=5] [--load_keys=1000000,4000000] [--shards=0]
-//              [--directory=.] [--peer=PROGRAM] [--json=FILE]
-//              [cut] [latency] [memory] [save] [load]
+//   save_bench [--keys=1e6] [--rounds=5] [--load_keys=1e6,4e6] [--shards=0] [--value=100]
+//              [--directory=.] [--parts=cut,latency,memory,save,load] [--json=FILE]
 //
-// Without names all five. Keys have 14 bytes; values 64, those of loads 100; configurations are
-// the defaults, --shards aside, which is for all but load. What is compared takes turns within a
-// round, and printed are medians over the rounds, those of ratios taken within each round. PROGRAM
-// is peers/rkvs_rs, the Rust crate of the same name; run_save_bench.sh builds it. Files are in the
+// Keys have 14 bytes; configurations are the defaults, --shards aside, which is for all but load.
+// What is compared takes turns within a round, and printed are medians over the rounds, those of
+// ratios taken within each round. The peer is rkvs-rs, where it could be built. Files are in the
 // page cache when they are loaded.
 //
 //   cut      20 times a round, beside a thread that writes all the time: how long Cut::take() took
@@ -32,7 +30,6 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -41,7 +38,8 @@
 
 #include "base/arena.h"
 #include "bench/measure.h"
-#include "bench/peer_process.h"
+#include "bench/report.h"
+#include "bench/stores/process_contender.h"
 #include "bench/workload.h"
 #include "bench/write_watch.h"
 #include "rkvs/all.h"
@@ -55,32 +53,33 @@ using internal::Arena;
 using internal::Cut;
 using internal::Entry;
 using internal::NamespaceImpl;
-using nlohmann::json;
 
-constexpr size_t kValueSize = 64;
-constexpr size_t kLoadValueSize = 100;
 constexpr const char* kFile = "bench.rkvs";
 constexpr double kMegabyte = 1e6;
 
 struct Settings {
-  size_t keys = 4'000'000;
-  size_t rounds = 5;
-  uint32_t shards = 0;
-  std::vector<size_t> load_keys = {1'000'000, 4'000'000};
-  std::string directory = ".";
-  std::string peer;
-  std::string json_file;
-  std::vector<std::string> parts;
+  explicit Settings(const Options& options)
+      : keys(options.number("keys")),
+        rounds(options.number("rounds")),
+        shards(static_cast<uint32_t>(options.number("shards"))),
+        value_size(options.number("value")),
+        load_keys(options.numbers("load_keys")),
+        directory(options.text("directory")),
+        parts(options.list("parts")) {}
+
+  const size_t keys;
+  const size_t rounds;
+  const uint32_t shards;
+  const size_t value_size;
+  const std::vector<size_t> load_keys;
+  const std::string directory;
+  const std::vector<std::string> parts;
 
   bool wants(const char* part) const {
-    return parts.empty() || std::find(parts.begin(), parts.end(), part) != parts.end();
+    return std::find(parts.begin(), parts.end(), part) != parts.end();
   }
 };
 
-[[noreturn]] void die(const std::string& what) {
-  std::fprintf(stderr, "save_bench: %s\n", what.c_str());
-  std::exit(1);
-}
 void check(const Status& status) {
   if (!status.ok()) die(status.to_string());
 }
@@ -112,32 +111,22 @@ void remove_files(const Settings& settings) {
   }
 }
 
-// One line and one JSON value for each figure.
-class Report {
- public:
-  void add(const std::string& part, const std::string& name, const std::vector<double>& rounds,
-           const char* unit, std::optional<double> goal = {}, bool at_least = false) {
-    const double middle = median(rounds);
-    const auto [least, most] = std::minmax_element(rounds.begin(), rounds.end());
-    json figure = {
-        {"median", middle}, {"min", *least}, {"max", *most}, {"unit", unit}, {"rounds", rounds}};
-    std::printf("%-8s %-46s %10.3f %-9s (%.3f to %.3f)", part.c_str(), name.c_str(), middle, unit,
-                *least, *most);
-    if (goal.has_value()) {
-      const bool met = at_least ? middle >= *goal : middle <= *goal;
-      figure["goal"] = *goal;
-      figure["met"] = met;
-      std::printf("  goal %s %g: %s", at_least ? ">=" : "<=", *goal, met ? "met" : "MISSED");
-    }
-    std::printf("\n");
-    std::fflush(stdout);
-    root_[part][name] = std::move(figure);
-  }
-  json& root() { return root_; }
-
- private:
-  json root_;
-};
+// One line and one row for each figure.
+void add(Report& report, const std::string& part, const std::string& name,
+         const std::vector<double>& rounds, const char* unit) {
+  const double middle = median(rounds);
+  const auto [least, most] = std::minmax_element(rounds.begin(), rounds.end());
+  std::printf("%-12s %-46s %10.3f %-9s (%.3f to %.3f)\n", part.c_str(), name.c_str(), middle, unit,
+              *least, *most);
+  std::fflush(stdout);
+  report.row({{"part", part},
+              {"name", name},
+              {"median", middle},
+              {"min", *least},
+              {"max", *most},
+              {"unit", unit},
+              {"rounds", rounds}});
+}
 
 // --- cut -----------------------------------------------------------------------------------------
 
@@ -153,7 +142,7 @@ void bench_cut(const Settings& settings, const Store& store, Report& report) {
   constexpr int kCuts = 20;
   const auto keys = make_keys(settings.keys);
   const auto order = random_order(settings.keys, 3);
-  const std::string value(kValueSize, 'w');
+  const std::string value(settings.value_size, 'w');
   Namespace ns = store.ns;
   WriteWatch watch(8'000'000);
   std::vector<double> alone, beside, all_writes, writes, control;
@@ -190,11 +179,11 @@ void bench_cut(const Settings& settings, const Store& store, Report& report) {
     watch.start([](size_t) {});
     time_cuts(nullptr, &control, nullptr);
   }
-  report.add("cut", "stall, nobody writes", alone, "us", 1000.0);
-  report.add("cut", "stall, one thread writes", beside, "us", 1000.0);
-  report.add("cut", "longest write around it, worst, not preempted", writes, "us", 1000.0);
-  report.add("cut", "longest write around it, preempted or not", all_writes, "us");
-  report.add("cut", "control: longest gap around it", control, "us");
+  add(report, "cut", "stall, nobody writes", alone, "us");
+  add(report, "cut", "stall, one thread writes", beside, "us");
+  add(report, "cut", "longest write around it, worst, not preempted", writes, "us");
+  add(report, "cut", "longest write around it, preempted or not", all_writes, "us");
+  add(report, "cut", "control: longest gap around it", control, "us");
 }
 
 // --- latency -------------------------------------------------------------------------------------
@@ -219,20 +208,20 @@ struct Latencies {
     per_second.push_back(static_cast<double>(samples.size()) / seconds / 1e6);
   }
   void show(Report& report, const std::string& name) const {
-    report.add("latency", name + ": writes", per_second, "M/s");
-    report.add("latency", name + ": p50", p50, "us");
-    report.add("latency", name + ": p99", p99, "us");
-    report.add("latency", name + ": p99.9", p999, "us");
-    report.add("latency", name + ": max", most, "us");
-    report.add("latency", name + ": max, not preempted", held, "us");
-    report.add("latency", name + ": over 250 us, not preempted", slow, "writes");
+    add(report, "latency", name + ": writes", per_second, "M/s");
+    add(report, "latency", name + ": p50", p50, "us");
+    add(report, "latency", name + ": p99", p99, "us");
+    add(report, "latency", name + ": p99.9", p999, "us");
+    add(report, "latency", name + ": max", most, "us");
+    add(report, "latency", name + ": max, not preempted", held, "us");
+    add(report, "latency", name + ": over 250 us, not preempted", slow, "writes");
   }
 };
 
 void bench_latency(const Settings& settings, Store& store, Report& report) {
   const auto keys = make_keys(settings.keys);
   const auto order = random_order(settings.keys, 4);
-  const std::string value(kValueSize, 'x');
+  const std::string value(settings.value_size, 'x');
   WriteWatch watch(16'000'000);
   Latencies during, without, control;
   double window = 0;
@@ -268,10 +257,12 @@ void bench_latency(const Settings& settings, Store& store, Report& report) {
     run(false, true, control);
     ratios.push_back(during.p999.back() / without.p999.back());
   }
-  report.add("latency", "p99.9 during a save against without", ratios, "x", 4.0);
+  add(report, "latency", "p99.9 during a save against without", ratios, "x");
+  report.target("self.save_p999", ratios, {}, "x");
   std::vector<double> held = during.slow;
   for (size_t i = 0; i < held.size(); ++i) held[i] = std::max(0.0, held[i] - control.slow[i]);
-  report.add("latency", "writes over 250 us beyond the control's", held, "writes", 0.0);
+  add(report, "latency", "writes over 250 us beyond the control's", held, "writes");
+  report.target("self.save_held", held, {}, "writes", "of those that were not preempted");
   during.show(report, "during a save");
   without.show(report, "without");
   control.show(report, "control during a save");
@@ -284,23 +275,17 @@ size_t malloc_in_use() {
   const auto info = mallinfo2();
   return info.uordblks + info.hblkhd;
 }
-size_t resident() {
-  std::ifstream file("/proc/self/statm");
-  size_t size = 0;
-  size_t pages = 0;
-  file >> size >> pages;
-  return pages * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-}
 
 void bench_memory(const Settings& settings, Store& store, Report& report) {
   const auto keys = make_keys(settings.keys);
   const auto order = random_order(settings.keys, 5);
-  const std::string value(kValueSize, 'y');
+  const std::string value(settings.value_size, 'y');
   const auto stats = store.manager.namespace_stats("bench");
   if (!stats.ok()) check(stats.status());
   const auto in_store = static_cast<double>(stats->memory_bytes);
-  const auto superseded = static_cast<double>(
-      settings.keys * Arena::packed_block_size(Entry::size_of(keys[0].size(), kValueSize, false)));
+  const auto superseded =
+      static_cast<double>(settings.keys * Arena::packed_block_size(Entry::size_of(
+                                              keys[0].size(), settings.value_size, false)));
   std::vector<double> extras, arena_extras, malloc_extras, growths;
   for (size_t round = 0; round < settings.rounds; ++round) {
     remove_files(settings);
@@ -319,12 +304,12 @@ void bench_memory(const Settings& settings, Store& store, Report& report) {
     cut.wait(false);
     const size_t arena = Arena::stats().bytes_in_use;
     const size_t allocated = malloc_in_use();
-    const size_t pages = resident();
+    const size_t pages = resident_bytes();
     for (const uint32_t i : order) check(store.ns.put(keys[i], value));
     const double arena_extra =
         static_cast<double>(Arena::stats().bytes_in_use - arena) - superseded;
     const double malloc_extra = static_cast<double>(malloc_in_use() - allocated);
-    const double growth = static_cast<double>(resident() - pages) - superseded;
+    const double growth = static_cast<double>(resident_bytes() - pages) - superseded;
     overwritten = true;
     overwritten.notify_all();
     saver.join();
@@ -333,12 +318,13 @@ void bench_memory(const Settings& settings, Store& store, Report& report) {
     extras.push_back(arena_extras.back() + malloc_extras.back());
     growths.push_back(100 * growth / in_store);
   }
-  report.add("memory", "the store", {in_store / kMegabyte}, "MB");
-  report.add("memory", "superseded entries", {superseded / kMegabyte}, "MB");
-  report.add("memory", "extra, net, of the store", extras, "%", 15.0);
-  report.add("memory", "  of it from the arena", arena_extras, "%");
-  report.add("memory", "  of it from malloc", malloc_extras, "%");
-  report.add("memory", "growth of resident memory, net", growths, "%");
+  add(report, "memory", "the store", {in_store / kMegabyte}, "MB");
+  add(report, "memory", "superseded entries", {superseded / kMegabyte}, "MB");
+  add(report, "memory", "extra, net, of the store", extras, "%");
+  report.target("self.save_memory", extras, {}, "%", "every entry overwritten during the save");
+  add(report, "memory", "  of it from the arena", arena_extras, "%");
+  add(report, "memory", "  of it from malloc", malloc_extras, "%");
+  add(report, "memory", "growth of resident memory, net", growths, "%");
   remove_files(settings);
 }
 
@@ -391,24 +377,25 @@ void raw_save(const std::vector<const Entry*>& entries, const std::string& path)
   ::close(fd);
 }
 
-void fill_peer(PeerProcess& peer, size_t keys, size_t value_size) {
+void fill_peer(ProcessContender& peer, size_t keys, size_t value_size) {
   const std::string command = "fill " + std::to_string(keys) + " " + std::to_string(value_size);
-  if (peer.ask(command) != "ok") die("the peer failed to fill its store");
+  if (peer.answer(command) != "ok") die("the peer failed to fill its store");
 }
 
-std::pair<double, double> ask_two(PeerProcess& peer, const char* command) {
-  std::istringstream answer(peer.ask(command));
+std::pair<double, double> ask_two(ProcessContender& peer, const char* command) {
+  std::istringstream answer(peer.answer(command));
   std::pair<double, double> result;
   if (!(answer >> result.first >> result.second)) die(std::string("the peer failed to ") + command);
   return result;
 }
 
-void bench_save(const Settings& settings, const Store& store, PeerProcess* peer, Report& report) {
+void bench_save(const Settings& settings, const Store& store, ProcessContender* peer,
+                Report& report) {
   const auto entries = all_entries(store);
   const std::string raw = settings.directory + "/" + kFile + ".raw";
   Namespace ns = store.ns;
   auto& manager = const_cast<StorageManager&>(store.manager);
-  if (peer != nullptr) fill_peer(*peer, settings.keys, kValueSize);
+  if (peer != nullptr) fill_peer(*peer, settings.keys, settings.value_size);
   std::vector<double> saves, raws, raw_ratios, peers, peer_ratios, synced_ratios, speeds;
   for (size_t round = 0; round < settings.rounds; ++round) {
     remove_files(settings);
@@ -433,30 +420,32 @@ void bench_save(const Settings& settings, const Store& store, PeerProcess* peer,
     peer_ratios.push_back(unsynced / saves.back());
     synced_ratios.push_back(synced / saves.back());
   }
-  report.add("save", "speed against a raw file", raw_ratios, "x", 0.8, true);
+  add(report, "save", "speed against a raw file", raw_ratios, "x");
+  report.target("raw.save", saves, raws, "s");
   if (peer != nullptr) {
-    report.add("save", "speed against rkvs-rs", peer_ratios, "x", 6.0, true);
-    report.add("save", "speed against rkvs-rs, synced too", synced_ratios, "x");
-    report.add("save", "rkvs-rs, not synced", peers, "s");
+    add(report, "save", "speed against rkvs-rs", peer_ratios, "x");
+    report.target("rkvs_rs.save", saves, peers, "s", "theirs syncs nothing");
+    add(report, "save", "speed against rkvs-rs, synced too", synced_ratios, "x");
+    add(report, "save", "rkvs-rs, not synced", peers, "s");
   }
-  report.add("save", "entries", speeds, "M/s");
-  report.add("save", "save_all", saves, "s");
-  report.add("save", "raw file", raws, "s");
+  add(report, "save", "entries", speeds, "M/s");
+  add(report, "save", "save_all", saves, "s");
+  add(report, "save", "raw file", raws, "s");
   remove_files(settings);
 }
 
 // --- load ----------------------------------------------------------------------------------------
 
-void bench_load(const Settings& settings, size_t keys, PeerProcess* peer, Report& report) {
+void bench_load(const Settings& settings, size_t keys, ProcessContender* peer, Report& report) {
   remove_files(settings);
   {
-    Store store(settings.directory, keys, kLoadValueSize);
+    Store store(settings.directory, keys, settings.value_size);
     check(store.manager.save_all(kFile));
   }
   if (peer != nullptr) {
-    fill_peer(*peer, keys, kLoadValueSize);
+    fill_peer(*peer, keys, settings.value_size);
     ask_two(*peer, "save");
-    peer->ask("drop");
+    peer->answer("drop");
   }
   std::vector<double> loads, speeds, peers, ratios;
   for (size_t round = 0; round < settings.rounds; ++round) {
@@ -470,7 +459,7 @@ void bench_load(const Settings& settings, size_t keys, PeerProcess* peer, Report
       const auto ns = manager.get_namespace("bench");
       for (const std::string& key : make_keys(1000)) {
         const auto value = ns->get(key);
-        if (!value.ok() || value->view() != std::string(kLoadValueSize, 'v'))
+        if (!value.ok() || value->view() != std::string(settings.value_size, 'v'))
           die("a load lost " + key);
       }
     }
@@ -483,95 +472,49 @@ void bench_load(const Settings& settings, size_t keys, PeerProcess* peer, Report
   }
   const std::string part = "load " + std::to_string(keys);
   if (peer != nullptr) {
-    report.add(part, "speed against rkvs-rs", ratios, "x", 6.0, true);
-    report.add(part, "rkvs-rs", peers, "s");
+    add(report, part, "speed against rkvs-rs", ratios, "x");
+    if (keys == settings.load_keys.front()) report.target("rkvs_rs.load", loads, peers, "s");
+    add(report, part, "rkvs-rs", peers, "s");
   }
-  report.add(part, "keys", speeds, "M/s", 5.0, true);
-  report.add(part, "initialize", loads, "s");
+  add(report, part, "keys", speeds, "M/s");
+  add(report, part, "initialize", loads, "s");
   remove_files(settings);
 }
 
-bool parse(int argc, char** argv, Settings& settings) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    const size_t equals = word.find('=');
-    const std::string name = word.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : word.substr(equals + 1);
-    if (name == "--keys") {
-      settings.keys = std::strtoull(value.c_str(), nullptr, 10);
-    } else if (name == "--shards") {
-      settings.shards = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
-    } else if (name == "--rounds") {
-      settings.rounds = std::strtoull(value.c_str(), nullptr, 10);
-    } else if (name == "--load_keys") {
-      settings.load_keys.clear();
-      std::istringstream list(value);
-      for (std::string one; std::getline(list, one, ',');) {
-        settings.load_keys.push_back(std::strtoull(one.c_str(), nullptr, 10));
-      }
-    } else if (name == "--directory") {
-      settings.directory = value;
-    } else if (name == "--peer") {
-      settings.peer = value;
-    } else if (name == "--json") {
-      settings.json_file = value;
-    } else if (word == "cut" || word == "latency" || word == "memory" || word == "save" ||
-               word == "load") {
-      settings.parts.push_back(word);
-    } else {
-      return false;
-    }
-  }
-  return settings.keys != 0 && settings.rounds != 0 &&
-         std::find(settings.load_keys.begin(), settings.load_keys.end(), 0U) ==
-             settings.load_keys.end();
-}
-
 int main_of(int argc, char** argv) {
-  Settings settings;
-  if (!parse(argc, argv, settings)) {
-    std::fprintf(stderr,
-                 "usage: %s [--keys=N] [--rounds=N] [--load_keys=N,N...] [--shards=N]\n"
-                 "       [--directory=D] [--peer=PROGRAM] [--json=FILE] [cut] [latency] [memory] "
-                 "[save] [load]\n",
-                 argv[0]);
-    return 2;
-  }
-  std::unique_ptr<PeerProcess> peer;
-  std::string no_peer = "no program was given";
-  if (!settings.peer.empty()) {
-    peer = PeerProcess::start(settings.peer, settings.directory);
-    if (peer == nullptr) no_peer = "\"" + settings.peer + "\" cannot be started";
-  }
-  if (peer == nullptr) std::printf("without rkvs-rs: %s\n", no_peer.c_str());
+  const Options options(argc, argv,
+                        {{"keys", "1e6"},
+                         {"rounds", "5"},
+                         {"load_keys", "1e6,4e6"},
+                         {"shards", "0"},
+                         {"value", "100"},
+                         {"directory", "."},
+                         {"parts", "cut,latency,memory,save,load"},
+                         {"json", ""}});
+  const Settings settings(options);
+  Report report("save_bench", options);
+  std::string reason;
+  Workload none(0, settings.value_size);
+  none.directory = settings.directory;
+  const auto contender = make_contender("rkvs_rs", none, reason);
+  auto* const peer = dynamic_cast<ProcessContender*>(contender.get());
+  if (peer == nullptr) report.missing("rkvs_rs", reason);
 
-  Report report;
-  report.root()["keys"] = settings.keys;
-  report.root()["rounds"] = settings.rounds;
-  report.root()["processors"] = std::thread::hardware_concurrency();
-  report.root()["peer"] = peer == nullptr ? json(nullptr) : json("rkvs-rs 0.4.0");
   if (settings.wants("cut") || settings.wants("latency") || settings.wants("memory") ||
       settings.wants("save")) {
-    Store store(settings.directory, settings.keys, kValueSize, settings.shards);
+    Store store(settings.directory, settings.keys, settings.value_size, settings.shards);
     std::printf("%zu keys in %u shards, %zu rounds\n", settings.keys,
                 store.ns.metadata()->shard_count, settings.rounds);
     if (settings.wants("cut")) bench_cut(settings, store, report);
     if (settings.wants("latency")) bench_latency(settings, store, report);
     if (settings.wants("memory")) bench_memory(settings, store, report);
-    if (settings.wants("save")) bench_save(settings, store, peer.get(), report);
+    if (settings.wants("save")) bench_save(settings, store, peer, report);
   }
   if (settings.wants("load")) {
-    for (const size_t keys : settings.load_keys) bench_load(settings, keys, peer.get(), report);
+    for (const size_t keys : settings.load_keys) bench_load(settings, keys, peer, report);
   }
-  if (peer != nullptr) {
-    peer.reset();
-    std::filesystem::remove(std::filesystem::path(settings.directory) / "peer.bin");
-  }
-  if (!settings.json_file.empty()) {
-    std::ofstream file(settings.json_file);
-    file << report.root().dump(2) << '\n';
-    if (!file.flush()) die("cannot write " + settings.json_file);
-  }
+  std::filesystem::remove(std::filesystem::path(settings.directory) / "peer.bin");
+  report.write();
   return 0;
 }
 

@@ -19,6 +19,10 @@ packages="$packages
   libgtest-dev libgmock-dev libbenchmark-dev
   libcli11-dev nlohmann-json3-dev"
 
+# What the benchmarks compare rkvs with: oneTBB's concurrent_hash_map, LMDB, and Redis with a client
+# that pipelines. The library needs none of them.
+packages="$packages libtbb-dev liblmdb-dev redis-server libhiredis-dev"
+
 # A word list for tests and benchmarks with natural keys; virtual environments for the bindings.
 packages="$packages wamerican python3-venv"
 

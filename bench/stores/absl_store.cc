@@ -7,8 +7,8 @@ namespace rkvs::bench {
 std::unique_ptr<Contender> make_absl(const Workload& workload) {
   return std::make_unique<InProcess<AbslStore>>("absl::flat_hash_map, unlocked", workload);
 }
-double absl_memory(size_t keys, size_t value_size) {
-  return memory_of<AbslStore>(keys, value_size);
+FillCosts absl_fill(size_t keys, size_t value_size) {
+  return fill_costs_of<AbslStore>(keys, value_size);
 }
 
 }  // namespace rkvs::bench

@@ -8,8 +8,8 @@ namespace rkvs::bench {
 std::unique_ptr<Contender> make_boost(const Workload& workload) {
   return std::make_unique<InProcess<BoostStore>>("boost::concurrent_flat_map", workload);
 }
-double boost_memory(size_t keys, size_t value_size) {
-  return memory_of<BoostStore>(keys, value_size);
+FillCosts boost_fill(size_t keys, size_t value_size) {
+  return fill_costs_of<BoostStore>(keys, value_size);
 }
 
 }  // namespace rkvs::bench

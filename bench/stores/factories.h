@@ -1,4 +1,4 @@
-// What each file of this folder makes; see make_contender() and measure_memory().
+// What each file of this folder makes; see make_contender() and measure_fill().
 #ifndef RKVS_BENCH_STORES_FACTORIES_H_
 #define RKVS_BENCH_STORES_FACTORIES_H_
 
@@ -18,11 +18,11 @@ std::unique_ptr<Contender> make_lmdb(const Workload& workload);
 // nullptr where the server does not start.
 std::unique_ptr<Contender> make_redis(const Workload& workload);
 
-double rkvs_memory(size_t keys, size_t value_size);
-double absl_memory(size_t keys, size_t value_size);
-double std_memory(size_t keys, size_t value_size);
-double boost_memory(size_t keys, size_t value_size);
-double tbb_memory(size_t keys, size_t value_size);
+FillCosts rkvs_fill(size_t keys, size_t value_size);
+FillCosts absl_fill(size_t keys, size_t value_size);
+FillCosts std_fill(size_t keys, size_t value_size);
+FillCosts boost_fill(size_t keys, size_t value_size);
+FillCosts tbb_fill(size_t keys, size_t value_size);
 
 }  // namespace rkvs::bench
 

@@ -22,17 +22,10 @@
 
 #include "bench/contender.h"
 #include "bench/measure.h"
+#include "bench/stores/timed.h"
 #include "rkvs/batch.h"
 
 namespace rkvs::bench {
-
-// What a store is asked must come out as it must: anything else is a broken benchmark.
-inline void expect(bool what) {
-  if (!what) {
-    std::fprintf(stderr, "a store gave a wrong answer\n");
-    std::abort();
-  }
-}
 
 template <typename Store>
 class InProcess : public Contender {
@@ -231,9 +224,52 @@ class InProcess : public Contender {
     return longest / static_cast<double>(mix.threads * batches * size);
   }
 
+  bool is_in_process() const override { return true; }
+  std::vector<double> scheduled(const Schedule& schedule) override {
+    const Workload& w = workload();
+    if (schedule.op == Op::kInsert) {
+      Store fresh = make();
+      return keep_schedule(schedule,
+                           [&](size_t i) { fresh.put(NumberedKey("new_", i).view(), w.value); });
+    }
+    std::vector<std::string_view> keys(schedule.batch);
+    return keep_schedule(schedule, [&](size_t i) {
+      if (schedule.batch != 0) {
+        const Batch batch{Op::kGet, schedule.batch, true};
+        list(batch, i * schedule.batch, keys, {});
+        do_batch(batch, keys, {});
+      } else if (schedule.op == Op::kPut) {
+        store_->put(w.key(i), w.value);
+      } else {
+        Handle handle;
+        expect(store_->get(w.key(i), handle));
+        keep(handle);
+      }
+    });
+  }
+  StressResult stress(const Stress& stress) override {
+    return run_stress(*store_, workload(), stress);
+  }
+  Growth grow(size_t keys) override {
+    Store fresh = make();
+    return run_growth(fresh, workload(), keys);
+  }
+  bool has_ycsb(char letter) const override { return can_run_ycsb<Store>(letter); }
+  double ycsb(const Ycsb& ycsb, std::vector<double>* samples) override {
+    return run_ycsb(*store_, workload(), ycsb, samples);
+  }
+
   Store& store() { return *store_; }
 
  private:
+  Store make() const {
+    if constexpr (std::is_constructible_v<Store, const Workload&>) {
+      return Store(workload());
+    } else {
+      return Store();
+    }
+  }
+
   static bool removes(const Batch& batch) {
     return batch.op == Op::kDelete || batch.op == Op::kConsume;
   }
@@ -291,9 +327,9 @@ class InProcess : public Contender {
   std::unique_ptr<Store> store_;
 };
 
-// See measure_memory(). Keys are made one at a time, so that nothing but the store grows.
+// See measure_fill(). Keys are made one at a time, so that nothing but the store grows.
 template <typename Store>
-double memory_of(size_t keys, size_t value_size) {
+FillCosts fill_costs_of(size_t keys, size_t value_size) {
   std::unique_ptr<Store> store;
   const Workload none(0, value_size);
   if constexpr (std::is_constructible_v<Store, const Workload&>) {
@@ -304,13 +340,24 @@ double memory_of(size_t keys, size_t value_size) {
   // A step without a common divisor with the count comes by every key once.
   size_t step = static_cast<size_t>(static_cast<double>(keys) * 0.618) | 1;
   while (std::gcd(step, keys) != 1) step += 2;
+  FillCosts costs;
   const size_t before = resident_bytes();
-  char key[32];
+  auto start = Clock::now();
   for (size_t n = 0, i = 0; n < keys; ++n, i = (i + step) % keys) {
-    const int size = std::snprintf(key, sizeof key, "key_%010zu", i);
-    store->put(std::string_view(key, static_cast<size_t>(size)), none.value);
+    store->put(NumberedKey("key_", i).view(), none.value);
   }
-  return static_cast<double>(resident_bytes() - before);
+  costs.insert_ns = seconds_since(start) * 1e9 / static_cast<double>(keys);
+  costs.bytes = static_cast<double>(resident_bytes() - before);
+  constexpr size_t kGets = 1'000'000;
+  FastRandom random(1);
+  start = Clock::now();
+  for (size_t n = 0; n < kGets; ++n) {
+    typename Store::Handle handle;
+    expect(store->get(NumberedKey("key_", random() % keys).view(), handle));
+    keep(handle);
+  }
+  costs.get_ns = seconds_since(start) * 1e9 / kGets;
+  return costs;
 }
 
 }  // namespace rkvs::bench

@@ -8,8 +8,8 @@ namespace rkvs::bench {
 std::unique_ptr<Contender> make_rkvs(const Workload& workload) {
   return std::make_unique<InProcess<RkvsStore>>("rkvs", workload);
 }
-double rkvs_memory(size_t keys, size_t value_size) {
-  return memory_of<RkvsStore>(keys, value_size);
+FillCosts rkvs_fill(size_t keys, size_t value_size) {
+  return fill_costs_of<RkvsStore>(keys, value_size);
 }
 
 }  // namespace rkvs::bench

@@ -20,15 +20,20 @@ struct RkvsStore {
   static constexpr bool kHasBatches = true;
   static constexpr size_t kSlowness = 1;
 
-  StorageManager manager;
+  std::optional<StorageManager> manager;
   std::optional<Namespace> ns;
 
-  explicit RkvsStore(NamespaceConfig config) {
-    expect(manager.initialize().ok());
-    ns.emplace(*manager.create_namespace("bench", config));
-  }
+  explicit RkvsStore(NamespaceConfig config) { open("", config); }
   explicit RkvsStore(const Workload& workload)
       : RkvsStore(NamespaceConfig{.shard_count = workload.shards}) {}
+
+  // Begins anew, empty, with a directory for snapshots.
+  void open(const std::string& directory, NamespaceConfig config = {}) {
+    ns.reset();
+    manager.emplace(StorageOptions{.directory = directory});
+    expect(manager->initialize().ok());
+    ns.emplace(*manager->create_namespace("bench", config));
+  }
 
   bool get(std::string_view key, Handle& handle) {
     auto found = ns->get(key);
@@ -62,6 +67,27 @@ struct RkvsStore {
     handle = *std::move(found);
     return true;
   }
+
+  // A walk through all keys, in no order, begun again at its end; values come with it.
+  class Scanner {
+   public:
+    explicit Scanner(RkvsStore& store) : store_(store), scan_(begin()) {}
+    void next(size_t limit) {
+      if (scan_.is_done()) scan_ = begin();
+      const auto items = scan_.next(limit);
+      expect(items.ok());
+      keep(items->data());
+    }
+
+   private:
+    Scan begin() {
+      auto scan = store_.ns->scan();
+      expect(scan.ok());
+      return *std::move(scan);
+    }
+    RkvsStore& store_;
+    Scan scan_;
+  };
 
   static BatchMode mode(bool all) {
     return all ? BatchMode::kAllOrNothing : BatchMode::kBestEffort;

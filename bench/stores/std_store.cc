@@ -7,6 +7,8 @@ namespace rkvs::bench {
 std::unique_ptr<Contender> make_std(const Workload& workload) {
   return std::make_unique<InProcess<StdStore>>("std::unordered_map + shared_mutex", workload);
 }
-double std_memory(size_t keys, size_t value_size) { return memory_of<StdStore>(keys, value_size); }
+FillCosts std_fill(size_t keys, size_t value_size) {
+  return fill_costs_of<StdStore>(keys, value_size);
+}
 
 }  // namespace rkvs::bench

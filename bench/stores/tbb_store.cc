@@ -8,6 +8,8 @@ namespace rkvs::bench {
 std::unique_ptr<Contender> make_tbb(const Workload& workload) {
   return std::make_unique<InProcess<TbbStore>>("tbb::concurrent_hash_map", workload);
 }
-double tbb_memory(size_t keys, size_t value_size) { return memory_of<TbbStore>(keys, value_size); }
+FillCosts tbb_fill(size_t keys, size_t value_size) {
+  return fill_costs_of<TbbStore>(keys, value_size);
+}
 
 }  // namespace rkvs::bench

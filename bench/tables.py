@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Writes the tables of docs/performance.md again, from what a run of the benchmarks measured.
+
+    bench/tables.py [BUILD=build/bench] [DOCUMENT=docs/performance.md]
+
+Replaces what stands between `<!-- table: NAME -->` and `<!-- end -->`. So every figure in the
+document comes from BUILD/results.json and BUILD/targets.json, which bench/report.py wrote.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def short(value):
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|---" + "|--:" * (len(header) - 1) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def by_contender(rows, column, key, format_cell):
+    """One line for each contender, one column for each scenario, in the order they came."""
+    columns, names, cells = [], {}, {}
+    for row in rows:
+        if row[column] not in columns:
+            columns.append(row[column])
+        names.setdefault(row["contender"], row.get("title", row["contender"]))
+        cells[row["contender"], row[column]] = format_cell(row[key])
+    return table([""] + [str(name) for name in columns],
+                 [[names[name]] + [cells.get((name, at), "-") for at in columns] for name in names])
+
+
+class Tables:
+    def __init__(self, results, targets):
+        self.results = results
+        self.all_targets = targets
+        self.programs = results["programs"]
+
+    def rows(self, program, **wanted):
+        return [row for row in self.programs.get(program, [])
+                if all(row.get(key) == value for key, value in wanted.items())]
+
+    def machine(self):
+        machine = self.results["machine"]
+        return table(["what", "value"], [[key.replace("_", " "), str(value)]
+                                         for key, value in machine.items() if value])
+
+    def targets(self):
+        words = {True: "met", False: "**missed**", None: "not measured"}
+        signs = {"speedup": ">= {}x", "at most": "<= {}", "at most times theirs": "<= {}x"}
+        lines = []
+        for target in self.all_targets:
+            unit = target.get("unit", "")
+            goal = signs[target["sense"]].format(target["goal"])
+            if target["sense"] == "at most":
+                goal += " " + unit
+            lines.append([target["name"], target["against"],
+                          short(target["ours"]) + (f" {unit}" if target["ours"] is not None else ""),
+                          short(target["theirs"]), short(target["ratio"]), goal,
+                          words[target["met"]]])
+        return table(["target", "against", "ours", "theirs", "ratio", "goal", ""], lines)
+
+    def operations(self):
+        return by_contender(self.rows("operations", part="compare"), "operation", "ns", short)
+
+    def concurrent(self):
+        rows = self.rows("concurrent", part="compare")
+        for row in rows:
+            row["column"] = f"{row['keys_drawn']} {row['reads']} %"
+        return by_contender(rows, "column", "per_second", lambda v: f"{v / 1e6:.2f}")
+
+    def batch(self):
+        rows = self.rows("batch_operations", part="compare", mode="all or nothing")
+        rows = [row for row in rows if row["size"] in (100, 1000)]
+        for row in rows:
+            row["column"] = f"{row['operation']} of {row['size']:,}"
+        return by_contender(rows, "column", "ns", short)
+
+    def memory(self):
+        return by_contender(self.rows("memory"), "value", "bytes", lambda v: f"{v:.0f}")
+
+    def sharding(self):
+        return table(["shards", "store", "deviation", "of a fair die", "fullest"],
+                     [[str(row["shards_there"]), row["contender"],
+                       f"{row['deviation_percent']:.2f} %", f"{row['fair_percent']:.2f} %",
+                       f"+{row['fullest_percent']:.2f} %"]
+                      for row in self.rows("sharding_overhead", part="spread")])
+
+    def latency(self):
+        return table(["scenario", "store", "p50 us", "p99", "p99.9", "p99.99", "max"],
+                     [[row["scenario"], row["contender"]] +
+                      [short(row[key]) for key in ("p50_us", "p99_us", "p999_us", "p9999_us", "max_us")]
+                      for row in self.programs.get("latency", []) if "p50_us" in row])
+
+    def save(self):
+        return table(["part", "figure", "median", "min", "max", "unit"],
+                     [[row["part"], row["name"], short(row["median"]), short(row["min"]),
+                       short(row["max"]), row["unit"]] for row in self.programs.get("save_bench", [])])
+
+    def sizes(self):
+        rows = [dict(row) for row in self.rows("scale", part="sizes")]
+        columns, names, cells = [], [], {}
+        for row in rows:
+            name = f"{row['contender']}, {row['operation']}" + (
+                " (bytes a key)" if row["operation"] == "memory" else " (ns)")
+            if row["keys"] not in columns:
+                columns.append(row["keys"])
+            if name not in names:
+                names.append(name)
+            cells[name, row["keys"]] = short(row.get("ns", row.get("bytes")))
+        return table([""] + [f"{keys:,}" for keys in columns],
+                     [[name] + [cells.get((name, keys), "-") for keys in columns] for name in names])
+
+    def threads(self):
+        return table(["threads", "store", "M/s", "worst read us", "worst write us",
+                      "slowest thread's share"],
+                     [[str(row["threads"]), row["contender"], f"{row['per_second'] / 1e6:.2f}",
+                       short(row["reads"]["max"] / 1e3), short(row["writes"]["max"] / 1e3),
+                       f"{row['slowest_share']:.2f}"]
+                      for row in self.rows("scale", part="threads")])
+
+    def ycsb(self):
+        return by_contender(self.rows("ycsb"), "letter", "per_second", lambda v: f"{v / 1e6:.2f}")
+
+
+def main():
+    build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/bench")
+    document = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else HERE.parent / "docs/performance.md"
+    tables = Tables(json.loads((build / "results.json").read_text()),
+                    json.loads((build / "targets.json").read_text()))
+
+    def replace(match):
+        name = match.group(1)
+        return f"<!-- table: {name} -->\n{getattr(tables, name)()}\n<!-- end -->"
+
+    text = re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", replace, document.read_text(), flags=re.S)
+    document.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
