@@ -194,13 +194,13 @@ class _Loop:
             asyncio.get_running_loop().remove_reader(self._fd)
             error = failure(status, None)
             waiting, self.waiting = self.waiting, {}
-            for future in waiting.values():
-                if not future.done():
-                    future.set_exception(error)
+            for lost in waiting.values():
+                if not lost.done():
+                    lost.set_exception(error)
             return
         for index in range(self._count[0]):
             completion = self._polled[index]
-            future = self.waiting.pop(completion.tag, None)
+            future = self._take_waiting(completion.tag)
             if future is None or future.done():
                 _clear(ref(completion))
                 continue
@@ -210,6 +210,9 @@ class _Loop:
                 future.set_exception(caught)
             else:
                 future.set_result(outcome)
+
+    def _take_waiting(self, tag: int) -> "Optional[asyncio.Future[_Outcome]]":
+        return self.waiting.pop(tag) if tag in self.waiting else None
 
     async def wait(self, slot: _Slot) -> _Outcome:
         """For the operation that was begun with this slot, which goes back to the others."""
@@ -431,7 +434,7 @@ class AsyncNamespace(_Front):
         options = None
         if expire is not None or expire_at is not None or keep_ttl:
             options = write_options(expire, expire_at, keep_ttl)
-        if value.__class__ is not bytes or len(value) > LARGE_VALUE:  # type: ignore[arg-type]
+        if value.__class__ is not bytes or len(value) > LARGE_VALUE:
             await self._write(lib.namespace_put_async, key, value, options)
             return
         loop, slot = self._slot()
@@ -440,7 +443,7 @@ class AsyncNamespace(_Front):
             key,
             len(key),
             value,
-            len(value),  # type: ignore[arg-type]
+            len(value),
             options,
             *slot.references,
         )
@@ -449,7 +452,7 @@ class AsyncNamespace(_Front):
             return
         outcome = await self._finish(status, loop, slot)
         if outcome.error is not None:
-            outcome.error.key = key  # type: ignore[assignment]
+            outcome.error.key = key
             raise outcome.error
 
     async def _write(self, function: Any, key: bytes, value: Any, options: Any) -> _Outcome:

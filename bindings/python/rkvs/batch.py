@@ -138,7 +138,7 @@ class BatchResult:
 
     def __repr__(self) -> str:
         return (
-            f"<rkvs.BatchResult {self.status!s}: "
+            f"<rkvs.BatchResult {_ffi.status_name(int(self.status))}: "
             f"{self.total_processed} of {len(self._codes)} items are OK>"
         )
 

@@ -39,6 +39,8 @@ class _Store(Handle):
 
     __slots__ = ("log_number",)
 
+    log_number: int
+
     def __del__(self) -> None:
         # The release waits like close(), for the last one of a store; then nothing logs any more.
         super().__del__()

@@ -116,7 +116,7 @@ def _synchronous(
 ) -> Callable[..., Any]:
     guard = threading.Lock()
     # A lock and how many use it, for each key that is being computed.
-    running: Dict[bytes, Tuple[threading.RLock, int]] = {}  # type: ignore[valid-type]
+    running: Dict[bytes, Tuple[threading.RLock, int]] = {}
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         name = key(*args, **kwargs)

@@ -246,13 +246,13 @@ class Namespace(MutableMapping[bytes, bytes]):
         return (value_bytes(value), version.value) if value.value else None
 
     def __contains__(self, key: object) -> bool:
-        if key.__class__ is not bytes or len(key) > MAX_KEY:  # type: ignore[arg-type]
+        if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
         try:
             slot = _take()
         except IndexError:
             slot = new_slot()
-        status = _exists(self._argument, key, len(key), slot[5])  # type: ignore[arg-type]
+        status = _exists(self._argument, key, len(key), slot[5])
         if status < 0:
             raise self._failed(status, slot)
         _give(slot)
@@ -265,7 +265,7 @@ class Namespace(MutableMapping[bytes, bytes]):
     def __setitem__(self, key: BytesLike, value: BytesLike) -> None:
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
-        if value.__class__ is not bytes or len(value) > LARGE_VALUE:  # type: ignore[arg-type]
+        if value.__class__ is not bytes or len(value) > LARGE_VALUE:
             self._write(lib.namespace_put, key, value, None)
             return
         try:
@@ -277,7 +277,7 @@ class Namespace(MutableMapping[bytes, bytes]):
             key,
             len(key),
             value,
-            len(value),  # type: ignore[arg-type]
+            len(value),
             None,
             slot[5],
         )
@@ -300,7 +300,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         keeps the expiry that it has. With none of them it lives for ever.
         """
         if expire is None and expire_at is None and not keep_ttl:
-            self[key] = value  # type: ignore[index,assignment]
+            self[key] = value
             return
         self._write(lib.namespace_put, to_key(key), value, write_options(expire, expire_at, keep_ttl))
 
@@ -355,7 +355,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         options = None
         if expire is not None or expire_at is not None or keep_ttl:
             options = write_options(expire, expire_at, keep_ttl)
-        if value.__class__ is not bytes or len(value) > LARGE_VALUE:  # type: ignore[arg-type]
+        if value.__class__ is not bytes or len(value) > LARGE_VALUE:
             old = _ffi.pointer_slot()
             self._write(lib.namespace_set, key, value, options, ref(old))
             return value_bytes(old) if old.value else None
@@ -368,7 +368,7 @@ class Namespace(MutableMapping[bytes, bytes]):
             key,
             len(key),
             value,
-            len(value),  # type: ignore[arg-type]
+            len(value),
             options,
             slot[1],
             slot[7],
@@ -529,7 +529,7 @@ class Namespace(MutableMapping[bytes, bytes]):
             raise self._failed(status, slot)
         _give_value(slot)
         if default is _MISSING:
-            raise KeyNotFoundError(repr(key), key=key)  # type: ignore[arg-type]
+            raise KeyNotFoundError(repr(key), key=key)
         return default
 
     def setdefault(self, key: BytesLike, default: BytesLike = b"") -> bytes:
@@ -674,7 +674,7 @@ class Namespace(MutableMapping[bytes, bytes]):
     # --- Many keys -------------------------------------------------------------------------------
 
     def _keys_batch(
-        self, function: Any, keys: Sequence[bytes], mode: int
+        self, function: Any, keys: Sequence[Any], mode: int
     ) -> Tuple[int, Any, Optional[int]]:
         """Status, result and error of a packed batch of keys."""
         joined, offsets, count = pack(keys)
@@ -774,8 +774,9 @@ class Namespace(MutableMapping[bytes, bytes]):
         items: Items,
         mode: int,
         options: Any,
+        collect: bool,
     ) -> Optional[BatchResult]:
-        """None where all went well in all-or-nothing mode; else the result."""
+        """The result, or None where nobody asked for it and all went well."""
         keys, values = split_items(items)
         key_bytes, key_offsets, count = pack(keys)
         value_bytes_, value_offsets, _ = pack(values)
@@ -792,7 +793,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         )
         result = _ffi.pointer_slot()
         # Without a place for results nobody collects the old values.
-        wanted = ref(result) if mode == BatchMode.BEST_EFFORT else None
+        wanted = ref(result) if collect else None
         status = function(*arguments, wanted, ref(error))
         if status == 0 and not result.value:
             return None
@@ -802,7 +803,10 @@ class Namespace(MutableMapping[bytes, bytes]):
                 caught.key = to_bytes(keys[caught.index])
             raise caught
         try:
-            batch = BatchResult(_ffi.read_batch(result.value), *_ffi.read_error(error.value))
+            message, index = _ffi.read_error(error.value)
+            if status and index < 0:
+                index = _ffi.first_failed(result, status)
+            batch = BatchResult(_ffi.read_batch(result), message, index)
         finally:
             held.batch_result_release(result)
         found = batch.error([to_bytes(key) for key in keys])
@@ -825,7 +829,9 @@ class Namespace(MutableMapping[bytes, bytes]):
         is raised afterwards; its ``result`` says what came of each.
         """
         options = write_options(expire, expire_at, keep_ttl)
-        self._write_many(lib.namespace_set_multiple_packed, items, mode, options)
+        # In all-or-nothing mode the error alone says which item it was.
+        collect = mode != BatchMode.ALL_OR_NOTHING
+        self._write_many(lib.namespace_set_multiple_packed, items, mode, options, collect)
 
     def update_many(
         self,
@@ -841,10 +847,11 @@ class Namespace(MutableMapping[bytes, bytes]):
         A missing key raises :class:`KeyNotFoundError` and nothing is changed; with
         ``BatchMode.BEST_EFFORT`` it is passed over.
         """
-        items = list(zip(*split_items(items)))
         options = write_options(expire, expire_at, keep_ttl)
-        result = self._write_many(lib.namespace_update_multiple_packed, items, mode, options)
-        return len(items) if result is None else result.total_processed
+        result = self._write_many(
+            lib.namespace_update_multiple_packed, items, mode, options, True
+        )
+        return 0 if result is None else result.total_processed
 
     def delete_many(
         self, keys: Iterable[BytesLike], *, mode: BatchMode = BatchMode.BEST_EFFORT
@@ -860,11 +867,11 @@ class Namespace(MutableMapping[bytes, bytes]):
         )
         try:
             message, index = _ffi.read_error(error)
+            if status and index < 0:
+                index = _ffi.first_failed(result, status)
             batch = BatchResult(_ffi.read_batch(result), message, index)
         finally:
             held.batch_result_release(result)
-        if status and batch.index < 0:
-            batch.index = batch._codes.index(status) if status in batch._codes else -1
         found = batch.error([to_bytes(key) for key in wanted])
         if found is not None:
             raise found
@@ -948,7 +955,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         result.raise_for_status()
         return result
 
-    def update(self, items: Any = (), /, **more: BytesLike) -> None:  # type: ignore[override]
+    def update(self, items: Any = (), /, **more: BytesLike) -> None:
         """As dict's: takes over a mapping or pairs, all in one step."""
         if not isinstance(items, Mapping) and hasattr(items, "keys"):
             items = {key: items[key] for key in items.keys()}
@@ -998,7 +1005,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         [(b'user:1', b'a'), (b'user:2', b'b')]
         """
         for raw in self._steps(prefix, False, step):
-            yield from zip(raw.keys or (), raw.values)  # type: ignore[misc]
+            yield from zip(raw.keys or (), raw.values)
 
     def scan_keys(self, prefix: BytesLike = b"", *, step: int = _TIMED_STEP) -> Iterator[bytes]:
         """As :meth:`scan`, without the values."""
