@@ -7,6 +7,9 @@ import rkvs
 # Larger sizes and longer runs on demand; 1 is what every change runs.
 SCALE = int(os.environ.get("RKVS_TEST_SCALE", "1"))
 
+# For tests with many threads, on machines that have other things to do as well.
+PATIENT = 60
+
 
 @pytest.fixture
 def store():
@@ -16,4 +19,4 @@ def store():
 
 @pytest.fixture
 def ns(store):
-    return store.create_namespace("test")
+    return store.create_namespace("test", lock_timeout=PATIENT)

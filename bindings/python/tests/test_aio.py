@@ -149,7 +149,7 @@ def test_point_operations_are_done_inline():
 
 def test_many_operations_in_flight_and_work_of_the_loop_meanwhile():
     async def main():
-        ns = rkvs.open().create_namespace("a").aio
+        ns = rkvs.open().create_namespace("a", lock_timeout=60).aio
         ticks = 0
 
         async def tick():
@@ -263,7 +263,7 @@ def test_closing_the_store_ends_what_is_in_flight(tmp_path):
 
 
 def test_many_loops_at_the_same_time_and_one_after_another(store):
-    ns = store.create_namespace("a")
+    ns = store.create_namespace("a", lock_timeout=60)
     shared = ns.aio
     failed = []
 
@@ -328,7 +328,7 @@ def test_an_interpreter_that_ends_with_operations_in_flight(tmp_path):
 import asyncio, sys, threading, rkvs
 store = rkvs.open(sys.argv[1], log=lambda level, text: None,
                   manager_autosave=rkvs.AutosaveConfig("auto", interval=0.001, final_save=True))
-ns = store.create_namespace("a")
+ns = store.create_namespace("a", lock_timeout=60)
 ns.set_many({b"%d" % i: bytes(200) for i in range(50_000)})
 
 def hammer():
