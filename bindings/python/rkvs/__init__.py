@@ -57,5 +57,5 @@ __all__ = [
     "__version__",
     "memoize",
     "open",
-    *errors.__all__,
 ]
+__all__ += errors.__all__
