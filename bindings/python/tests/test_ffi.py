@@ -204,3 +204,11 @@ def test_a_library_that_cannot_be_loaded_is_an_import_error():
     )
     assert done.returncode == 1
     assert "ImportError" in done.stderr and "RKVS_LIBRARY" in done.stderr
+
+
+def test_every_public_error_is_exported_by_the_package():
+    import rkvs
+    from rkvs import errors
+
+    assert set(errors.__all__) <= set(rkvs.__all__)
+    assert all(hasattr(rkvs, name) for name in rkvs.__all__)
