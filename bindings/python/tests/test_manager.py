@@ -262,7 +262,7 @@ def test_arguments_out_of_range():
     for wrong in (-1, 1 << 64):
         with pytest.raises(rkvs.InvalidArgumentError):
             StorageManager(max_namespaces=wrong)
-    with pytest.raises(rkvs.InvalidArgumentError):
-        StorageManager(worker_threads=1000)
+        with pytest.raises(rkvs.InvalidArgumentError):
+            StorageManager(worker_threads=wrong)
     with pytest.raises(rkvs.InvalidArgumentError):
         StorageManager("a\0b")
