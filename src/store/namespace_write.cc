@@ -167,9 +167,9 @@ class Write {
   bool grew_ = false;
 };
 
-// The way of most writes: a value without an expiry, into a shard where nothing expires, under no
-// limit of bytes, with memory at hand. One lock decides between all that can happen. Everything
-// else is NotApplied, with nothing done, and goes the long way.
+// The way of most writes: a value without an expiry, into a shard where nothing expires, with room
+// and memory at hand. One lock decides between all that can happen. Everything else is NotApplied,
+// with nothing done, and goes the long way.
 enum class Plain { kPut, kSet, kUpdate };
 
 template <Plain kind>
@@ -193,10 +193,7 @@ StatusCode write_plain(NamespaceImpl& self, std::string_view key, std::string_vi
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
   // Once more, for what may have changed before the lock was had.
-  if (shard.next_expiry() != ExpiryQueue::kNever || self.usage().counts_bytes() ||
-      !has_right_size()) {
-    return kElse;
-  }
+  if (shard.next_expiry() != ExpiryQueue::kNever || !has_right_size()) return kElse;
   Entry** slot = shard.find_slot(hashed);
   if (kind == Plain::kPut) {
     if (slot != nullptr && shard.overwrite_in_place(hashed.hash, slot, value, 0)) {
@@ -205,6 +202,13 @@ StatusCode write_plain(NamespaceImpl& self, std::string_view key, std::string_vi
     void* block = Entry::block_at_hand(Entry::size_of(key.size(), value.size(), false));
     if (block == nullptr) return kElse;
     fresh = EntryRef(Entry::construct(block, key, value, false, 0));
+  }
+  if (slot == nullptr && kind == Plain::kUpdate) return StatusCode::kNotFound;
+  ByteCharge charge(self.usage(), shard);
+  if (charge.counts()) [[unlikely]] {
+    const size_t before = slot == nullptr ? 0 : (*slot)->memory();
+    const size_t after = fresh->memory();
+    if (after > before && !charge.reserve(after - before)) return kElse;
   }
   if (slot != nullptr) {
     if (!shard.prepare_write(1)) return kElse;
@@ -216,11 +220,11 @@ StatusCode write_plain(NamespaceImpl& self, std::string_view key, std::string_vi
     }
     return StatusCode::kOk;
   }
-  if (kind == Plain::kUpdate) return StatusCode::kNotFound;
   const bool has_room = shard.spare_needed(1) == 0 && shard.candidate(hashed.hash) == nullptr;
   if (!has_room || !shard.prepare_write(0) || !self.usage().reserve(1)) return kElse;
   static_cast<void>(shard.insert(hashed.hash, fresh.take()));
   const size_t size = shard.size();
+  charge.settle();
   lock.unlock();
   if (self.resizer().wants_help(size)) self.resizer().help(size);
   return StatusCode::kOk;
