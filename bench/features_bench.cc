@@ -4,14 +4,16 @@
 //
 // Ratios to the same operation on a plain namespace, medians over the rounds, both sides in turns:
 // get and put with detailed metrics on, with max_bytes set, and of entries that expire. Then: KEYS
-// entries expire within one second, while one thread writes other keys and an idle one reads the
-// clock; printed are the longest waits of both. Last: bytes accounted for over bytes that the
-// allocator gave, for three sizes of values. Keys have 14 bytes, values 100.
+// entries expire within one second, while one thread writes other keys: with an idle one beside it
+// that reads the clock, and alone; printed are the waits of both, by the clock and by their own
+// time on a processor. Last: bytes accounted for over bytes that the allocator gave, for three
+// sizes of values. Keys have 14 bytes, values 100.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -84,54 +86,100 @@ void print_costs(const std::vector<std::string>& keys, size_t rounds) {
   }
 }
 
-struct Waits {
-  std::vector<double> us;
-  void print(const char* name) {
-    std::sort(us.begin(), us.end());
-    const auto at = [&](double q) { return us[static_cast<size_t>(q * (us.size() - 1))]; };
-    std::printf("%-26s %10.1f %10.1f %10.1f %10.1f us  (%zu calls)\n", name, at(0.5), at(0.99),
-                at(0.999), us.back(), us.size());
+// How long each of many calls took, or each look at the clock: by the clock, and by what the thread
+// itself ran meanwhile. What is long by the first alone was the scheduler's, or another thread's.
+class Waits {
+ public:
+  static constexpr double kLongUs = 1000;
+
+  explicit Waits(size_t kept) { us_.reserve(kept); }
+
+  template <typename Call>
+  void measure(Call call) {
+    const double cpu = thread_us();
+    const auto started = Clock::now();
+    call();
+    const double us = std::chrono::duration<double, std::micro>(Clock::now() - started).count();
+    const double own = thread_us() - cpu;
+    ++calls_;
+    if (us_.size() < us_.capacity()) us_.push_back(static_cast<float>(us));
+    longest_ = std::max(longest_, us);
+    longest_own_ = std::max(longest_own_, own);
+    if (us > kLongUs) ++long_;
+    if (own > kLongUs) ++long_own_;
   }
+  void print(const char* name) {
+    std::sort(us_.begin(), us_.end());
+    const auto at = [&](double q) {
+      return us_.empty() ? 0.0 : us_[static_cast<size_t>(q * static_cast<double>(us_.size() - 1))];
+    };
+    std::printf("%-22s %8.1f %8.1f %8.1f %10.1f %8zu %14.1f %8zu  (%zu calls)\n", name, at(0.5),
+                at(0.99), at(0.999), longest_, long_, longest_own_, long_own_, calls_);
+  }
+  static void print_heading() {
+    std::printf("%-22s %8s %8s %8s %10s %8s %14s %8s\n", "us", "p50", "p99", "p99.9", "longest",
+                "> 1 ms", "longest by CPU", "> 1 ms");
+  }
+
+ private:
+  static double thread_us() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+  }
+
+  std::vector<float> us_;
+  size_t calls_ = 0;
+  double longest_ = 0;
+  double longest_own_ = 0;
+  size_t long_ = 0;
+  size_t long_own_ = 0;
 };
 
-void print_expiry(const std::vector<std::string>& keys) {
+// `idle_beside`: whether another thread looks at the clock all the time, and shows what the machine
+// does to a thread that waits for nobody. It takes a core.
+void print_expiry(const std::vector<std::string>& keys, bool idle_beside) {
   const std::string value(100, 'v');
   StorageManager manager;
   check(manager.initialize());
-  Namespace ns = *manager.create_namespace("n");
+  Namespace ns = *manager.create_namespace("n", {.lock_timeout = kMaxLockTimeout});
+  // Time enough to put them in, on a busy machine too.
   const auto due =
-      std::chrono::system_clock::now() + 1s + std::chrono::microseconds(keys.size() * 2);
+      std::chrono::system_clock::now() + 1s + std::chrono::microseconds(keys.size() * 8);
   for (size_t i = 0; i < keys.size(); ++i) {
     check(ns.put(keys[i], value, {.expire_at = due + std::chrono::milliseconds(i % 1000)}));
   }
-  std::atomic<bool> stop{false};
-  Waits idle;
-  idle.us.reserve(20'000'000);
+  std::vector<std::string> others;
+  for (size_t i = 0; i < 10000; ++i) others.push_back("other " + std::to_string(i));
+  std::this_thread::sleep_until(due - 100ms);
+  const auto end = due + 1500ms;
+  Waits idle(2'000'000);
+  std::atomic<bool> stop{!idle_beside};
   std::thread control([&] {
-    auto last = Clock::now();
-    while (!stop && idle.us.size() < 20'000'000) {
-      const auto now = Clock::now();
-      idle.us.push_back(std::chrono::duration<double, std::micro>(now - last).count());
-      last = now;
+    while (!stop) {
+      // About as long as a write.
+      idle.measure([] {
+        const auto until = Clock::now() + 500ns;
+        while (Clock::now() < until) {
+        }
+      });
     }
   });
-  Waits writes;
-  writes.us.reserve(10'000'000);
-  const auto end = due + 1500ms;
+  Waits writes(10'000'000);
   for (size_t i = 0; std::chrono::system_clock::now() < end; ++i) {
-    const std::string key = "other " + std::to_string(i % 10000);
-    const auto started = Clock::now();
-    check(ns.put(key, value));
-    const auto ended = Clock::now();
-    writes.us.push_back(std::chrono::duration<double, std::micro>(ended - started).count());
+    writes.measure([&] { check(ns.put(others[i % others.size()], value)); });
   }
   stop = true;
   control.join();
-  std::printf("\n%zu entries expire within a second%10s %10s %10s %10s\n", keys.size(), "p50",
-              "p99", "p99.9", "longest");
+  std::printf("\n%zu entries expire within a second, %s\n", keys.size(),
+              idle_beside ? "an idle thread beside the writer" : "the writer alone");
+  Waits::print_heading();
   writes.print("writes of other keys");
-  idle.print("idle thread");
-  std::printf("reclaimed: %llu\n", static_cast<unsigned long long>(ns.metadata()->expired));
+  if (idle_beside) idle.print("idle thread");
+  const auto stats = ns.metadata();
+  std::printf("reclaimed: %llu; a lock was not free at once %llu times\n",
+              static_cast<unsigned long long>(stats->expired),
+              static_cast<unsigned long long>(stats->lock_waits));
 }
 
 void print_accounting(const std::vector<std::string>& keys) {
@@ -162,6 +210,7 @@ int main(int argc, char** argv) {
   }
   const auto keys = rkvs::bench::make_keys(count);
   rkvs::bench::print_costs(keys, rounds);
-  rkvs::bench::print_expiry(keys);
+  rkvs::bench::print_expiry(keys, true);
+  rkvs::bench::print_expiry(keys, false);
   rkvs::bench::print_accounting(keys);
 }

@@ -58,6 +58,9 @@ class Arena {
   static void* allocate_packed(size_t bytes) noexcept;
   static void deallocate_packed(void* block, size_t bytes) noexcept;
   static size_t packed_block_size(size_t bytes) noexcept;
+  // The same where the calling thread has a block at hand, and else nullptr: never waits, and so
+  // may be called with a lock held.
+  static void* allocate_packed_at_hand(size_t bytes) noexcept;
 
   static Stats stats() noexcept;
 

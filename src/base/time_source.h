@@ -14,7 +14,7 @@ class TimeSource {
   static const TimeSource& real();
 
   // Milliseconds of a clock that nobody sets and that goes on while the machine sleeps
-  // (CLOCK_BOOTTIME): what expires in ten minutes is gone after a night. Never 0.
+  // (CLOCK_BOOTTIME): what expires in ten minutes is gone after a night. Above 0.
   virtual int64_t steady_ms() const = 0;
   // Milliseconds since 1970, as people set it.
   virtual int64_t unix_ms() const = 0;

@@ -42,6 +42,8 @@ struct Entry {
   // The two halves of create(): the memory of an entry of size_of() bytes, not filled in, and an
   // entry in it. Memory that is not used after all goes back with free_block().
   static void* allocate_block(size_t size) noexcept { return Arena::allocate_packed(size); }
+  // nullptr also where the thread has none at hand: for those who hold a lock.
+  static void* block_at_hand(size_t size) noexcept { return Arena::allocate_packed_at_hand(size); }
   static void free_block(void* block, size_t size) noexcept {
     Arena::deallocate_packed(block, size);
   }

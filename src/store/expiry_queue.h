@@ -87,6 +87,15 @@ class ExpiryQueue {
     return item;
   }
 
+  // Calls `visit(item)` for every item whose time has come by `now`, in no particular order.
+  template <typename Visit>
+  void for_each_due(int64_t now, Visit visit, size_t from = 0) const {
+    if (from >= items_.size() || items_[from].at > now) return;
+    visit(items_[from]);
+    for_each_due(now, visit, 2 * from + 1);
+    for_each_due(now, visit, 2 * from + 2);
+  }
+
   // Looks at the next `count` items, over and over again from one call to the next, and takes out
   // those of which `is_stale(item)` holds.
   template <typename IsStale>

@@ -173,26 +173,25 @@ Result<NamespaceStats> Namespace::metadata() const { return impl_->stats(); }
 
 Result<std::vector<ShardStats>> Namespace::shard_stats() const { return impl_->shard_stats(); }
 
-Result<std::vector<uint64_t>> Namespace::shard_key_counts() const {
+Result<std::vector<uint64_t>> Namespace::shard_key_counts() const try {
   NamespaceImpl& self = *impl_;
   std::vector<uint64_t> counts;
-  try {
-    counts.reserve(kMaxShardCount);
-  } catch (const std::bad_alloc&) {
-    return no_memory();
-  }
+  counts.reserve(kMaxShardCount);
   Deadline deadline = self.deadline();
   OperationTime time(self.time());
   self.reclaim_expired(time, deadline);
   const AllLock<Access::kRead> all(self.shards(), deadline);
   if (!all.held()) return self.error(all.code());
   const uint32_t count = self.shards().routing().shard_count();
+  time.reset();
   for (uint32_t i = 0; i < all.count() && i < count; ++i) {
     const Shard& shard = self.shards()[i];
     shard.mutex.assert_held_shared();
-    counts.push_back(shard.size());
+    counts.push_back(self.has_expiries() ? shard.live_usage(time.now()).keys : shard.size());
   }
   return counts;
+} catch (const std::bad_alloc&) {
+  return no_memory();
 }
 
 }  // namespace rkvs

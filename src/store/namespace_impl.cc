@@ -14,8 +14,8 @@ uint64_t next_id() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
-// How often stats() starts again because entries expired meanwhile.
-constexpr int kCountTries = 3;
+// How often a limit is tried again because entries expired meanwhile.
+constexpr int kLimitTries = 3;
 // Which of two limits refused a write: the manager's, if it has less than this left.
 constexpr uint64_t kNearLimit = 64 * 1024;
 
@@ -227,8 +227,23 @@ Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limi
   if (limits_of(config) == limits_of(config_)) {
     store_limits(config);
   } else {
-    OperationTime time(time_);
-    reclaim_expired(time, limit);
+    for (int tries = 0;; ++tries) {
+      OperationTime time(time_);
+      reclaim_expired(time, limit);
+      Status status = set_limits(config, limit);
+      // What has expired since must not be in the way; but do not chase what expires all the time.
+      time.reset();
+      const bool again = has_expiries() && tries < kLimitTries && next_expiry() <= time.now();
+      if (status.ok()) break;
+      if (status.code() != StatusCode::kLimitBelowUse || !again) return status;
+    }
+  }
+  config_ = config;
+  return Status();
+}
+
+Status NamespaceImpl::set_limits(const NamespaceConfig& config, Deadline& limit) {
+  {
     // With every shard held, so that nothing that was allowed before is stored after.
     const AllLock<Access::kWrite> all(*shards_, limit);
     if (!all.held()) return error(all.code());
@@ -247,7 +262,6 @@ Status NamespaceImpl::apply_config(const NamespaceConfig& config, Deadline& limi
     usage_.set_byte_limit(config.max_bytes, used.memory_bytes);
     store_limits(config);
   }
-  config_ = config;
   return Status();
 }
 
@@ -305,42 +319,37 @@ Status NamespaceImpl::resize_claimed(uint32_t shard_count, const OperationOption
   return code == StatusCode::kOk ? Status() : error(code);
 }
 
-Result<NamespaceStats> NamespaceImpl::stats() {
+Result<NamespaceStats> NamespaceImpl::stats() try {
   NamespaceStats stats;
-  try {
-    stats.name = name_;
-  } catch (const std::bad_alloc&) {
-    return StatusCode::kNoMemory;
-  }
+  stats.name = name_;
   Deadline limit = deadline();
   OperationTime time(time_);
-  for (int tries = 0;; ++tries) {
-    reclaim_expired(time, limit);
-    const AllLock<Access::kRead> all(*shards_, limit);
-    if (!all.held()) return error(all.code());
-    time.reset();
-    // What has expired since is counted for nobody; but do not chase what expires all the time.
-    if (has_expiries() && next_expiry() <= time.now() && tries < kCountTries) continue;
-    const ShardUsage usage = sum(all);
-    stats.key_count = usage.keys;
-    stats.total_size = usage.value_bytes;
-    stats.memory_bytes = usage.memory_bytes;
-    stats.shard_count = shards_->routing().shard_count();
-    const ReadCounts reads = reads_.sum();
-    stats.hits = reads.hits;
-    stats.misses = reads.misses;
-    for (uint32_t i = 0; i < shards_->constructed(); ++i) {
-      const Shard& shard = (*shards_)[i];
-      const Shard::Visits visits = shard.visits();
-      stats.sets += shard.sets();
-      stats.deletes += shard.deletes();
-      stats.expired += shard.expired();
-      stats.rejected += visits.rejected;
-      stats.timeouts += visits.timeouts;
-      stats.lock_waits += visits.lock_waits;
-    }
-    return stats;
+  reclaim_expired(time, limit);
+  const AllLock<Access::kRead> all(*shards_, limit);
+  if (!all.held()) return error(all.code());
+  time.reset();
+  // What has expired since is counted for nobody.
+  const ShardUsage usage = has_expiries() ? live_sum(all, time.now()) : sum(all);
+  stats.key_count = usage.keys;
+  stats.total_size = usage.value_bytes;
+  stats.memory_bytes = usage.memory_bytes;
+  stats.shard_count = shards_->routing().shard_count();
+  const ReadCounts reads = reads_.sum();
+  stats.hits = reads.hits;
+  stats.misses = reads.misses;
+  for (uint32_t i = 0; i < shards_->constructed(); ++i) {
+    const Shard& shard = (*shards_)[i];
+    const Shard::Visits visits = shard.visits();
+    stats.sets += shard.sets();
+    stats.deletes += shard.deletes();
+    stats.expired += shard.expired();
+    stats.rejected += visits.rejected;
+    stats.timeouts += visits.timeouts;
+    stats.lock_waits += visits.lock_waits;
   }
+  return stats;
+} catch (const std::bad_alloc&) {
+  return StatusCode::kNoMemory;
 }
 
 Result<std::vector<ShardStats>> NamespaceImpl::shard_stats() try {
@@ -352,10 +361,11 @@ Result<std::vector<ShardStats>> NamespaceImpl::shard_stats() try {
   const AllLock<Access::kRead> all(*shards_, limit);
   if (!all.held()) return error(all.code());
   const uint32_t count = std::min(all.count(), shards_->routing().shard_count());
+  time.reset();
   for (uint32_t i = 0; i < count; ++i) {
     const Shard& shard = (*shards_)[i];
     shard.mutex.assert_held_shared();
-    const ShardUsage usage = shard.usage();
+    const ShardUsage usage = has_expiries() ? shard.live_usage(time.now()) : shard.usage();
     const Shard::Visits visits = shard.visits();
     list.push_back({usage.keys, usage.value_bytes, usage.memory_bytes, visits.hits, visits.misses,
                     shard.sets(), shard.deletes(), shard.expired(), visits.rejected,
@@ -452,14 +462,15 @@ Result<uint64_t> NamespaceImpl::clear() try {
       collisions += shard.overflow_size();
     }
     overflow.reserve(collisions);
+    time.reset();
+    removed = has_expiries() ? live_sum(all, time.now()).keys : sum(all).keys;
     for (uint32_t i = 0; i < all.count(); ++i) {
       Shard& shard = (*shards_)[i];
       shard.mutex.assert_held();
       const ByteCharge charge(usage_, shard);
-      removed += shard.size();
+      usage_.release(shard.size());
       shard.clear_into(tables[i], overflow);
     }
-    usage_.release(removed);
   }
   for (EntryTable& table : tables) {
     table.for_each([](uint64_t, Entry* entry) { entry->release(); });

@@ -173,6 +173,10 @@ class NamespaceImpl {
   template <Access kAccess>
   ShardUsage sum(const AllLock<kAccess>& all) const;
 
+  // The same without what has expired by `now`. Throws std::bad_alloc.
+  template <Access kAccess>
+  ShardUsage live_sum(const AllLock<kAccess>& all, int64_t now) const;
+
   // Ends the namespace: every operation that begins from now on answers `code`; frees the data.
   void close(StatusCode code) {
     end(code);
@@ -190,6 +194,8 @@ class NamespaceImpl {
   template <typename Change>  // void(NamespaceConfig&)
   Status change_config(Change change);
   Status apply_config(const NamespaceConfig& config, Deadline& limit) RKVS_REQUIRES(config_mutex_);
+  // LimitBelowUse, and what its locks meet.
+  Status set_limits(const NamespaceConfig& config, Deadline& limit);
   // Takes this namespace off the account of bytes.
   void return_bytes();
   void store_limits(const NamespaceConfig& config);
@@ -225,6 +231,20 @@ ShardUsage NamespaceImpl::sum(const AllLock<kAccess>& all) const {
     const Shard& shard = (*shards_)[i];
     shard.mutex.assert_held_shared();
     const ShardUsage usage = shard.usage();
+    sum.keys += usage.keys;
+    sum.value_bytes += usage.value_bytes;
+    sum.memory_bytes += usage.memory_bytes;
+  }
+  return sum;
+}
+
+template <Access kAccess>
+ShardUsage NamespaceImpl::live_sum(const AllLock<kAccess>& all, int64_t now) const {
+  ShardUsage sum;
+  for (uint32_t i = 0; i < all.count(); ++i) {
+    const Shard& shard = (*shards_)[i];
+    shard.mutex.assert_held_shared();
+    const ShardUsage usage = shard.live_usage(now);
     sum.keys += usage.keys;
     sum.value_bytes += usage.value_bytes;
     sum.memory_bytes += usage.memory_bytes;

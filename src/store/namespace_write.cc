@@ -3,6 +3,7 @@
 #include <rkvs/namespace.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "store/byte_charge.h"
@@ -33,14 +34,14 @@ StatusCode check_sizes(const NamespaceImpl& self, const WriteRequest& request) {
 // What goes through here has only codes: a Status with a message is made at the end, for errors.
 class Write {
  public:
-  Write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome)
+  Write(NamespaceImpl& self, const WriteRequest& request, Deadline& deadline, WriteOutcome& outcome)
       : self_(self),
         request_(request),
         outcome_(outcome),
         hashed_(self.shards().hashed(request.key)),
-        deadline_(self.deadline()),
+        deadline_(deadline),
         time_(self.time()),
-        fresh_(request.key, request.value, request.expiry.kind == ExpiryChange::Kind::kSet) {}
+        fresh_(request.key, request.value, request.expiry.change.sets()) {}
 
   StatusCode run() {
     if (!fresh_.has_memory()) return StatusCode::kNoMemory;
@@ -74,7 +75,8 @@ class Write {
     ByteCharge charge(self_.usage(), shard);
     Entry** slot = shard.find_slot(hashed_);
     if (const StatusCode code = refusal(slot); code != StatusCode::kOk) return code;
-    const int64_t at = request_.expiry.applied_to(slot == nullptr ? 0 : (*slot)->expires_at());
+    const int64_t at =
+        request_.expiry.applied_to(slot == nullptr ? 0 : (*slot)->expires_at(), time_);
     if (at != 0) {
       if (!charge.reserve(shard.expiries_growth(1))) return StatusCode::kMemoryLimit;
       if (!shard.prepare_expiries(1)) return StatusCode::kNoMemory;
@@ -158,36 +160,74 @@ class Write {
   const WriteRequest& request_;
   WriteOutcome& outcome_;
   const HashedKey hashed_;
-  Deadline deadline_;
+  Deadline& deadline_;
   OperationTime time_;
   FreshEntry fresh_;
   size_t spare_ = 0;  // the block that the shard's table needs to grow
   bool grew_ = false;
 };
 
-// The way of most overwrites: a value of the same size that nobody holds needs no new entry, and
-// so no memory. NotApplied, with nothing done, for everything else.
-StatusCode overwrite(NamespaceImpl& self, std::string_view key, std::string_view value) {
+// The way of most writes: a value without an expiry, into a shard where nothing expires, with room
+// and memory at hand. One lock decides between all that can happen. Everything else is NotApplied,
+// with nothing done, and goes the long way.
+enum class Plain { kPut, kSet, kUpdate };
+
+template <Plain kind>
+StatusCode write_plain(NamespaceImpl& self, std::string_view key, std::string_view value,
+                       Deadline& deadline, std::optional<Value>* old_value) {
   constexpr StatusCode kElse = StatusCode::kNotApplied;
-  if (value.size() > kLargestInPlace || self.check_key(key) != StatusCode::kOk ||
-      self.check_value(value) != StatusCode::kOk) {
-    return kElse;
-  }
+  const bool is_short = key.size() <= kLargestMaxKeySize && value.size() <= kLargestInPlace;
+  if (!is_short || self.metrics() != nullptr || self.has_expiries()) return kElse;
+  const auto has_right_size = [&] {
+    return (kind == Plain::kUpdate || self.check_key(key) == StatusCode::kOk) &&
+           self.check_value(value) == StatusCode::kOk;
+  };
+  if (!has_right_size()) return kElse;
+  // A put that finds a value of the same size, which nobody holds, needs no memory.
+  EntryRef fresh(kind == Plain::kPut ? nullptr : Entry::create(key, value));
+  if (kind != Plain::kPut && !fresh) return kElse;
+  EntryRef gone;  // freed when the shard is unlocked
   const HashedKey hashed = self.shards().hashed(key);
-  Deadline deadline = self.deadline();
-  const OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
-  // What has waited for the whole of lock_timeout must not begin again.
+  OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
   if (!lock.held()) return lock.code();
   Shard& shard = lock.shard();
   shard.mutex.assert_held();
-  // Where entries expire, this one may have; and a limit may have shrunk before the lock was had.
-  if (shard.next_expiry() != ExpiryQueue::kNever || self.check_key(key) != StatusCode::kOk ||
-      self.check_value(value) != StatusCode::kOk) {
-    return kElse;
-  }
+  // Once more, for what may have changed before the lock was had.
+  if (shard.next_expiry() != ExpiryQueue::kNever || !has_right_size()) return kElse;
   Entry** slot = shard.find_slot(hashed);
-  const bool done = slot != nullptr && shard.overwrite_in_place(hashed.hash, slot, value, 0);
-  return done ? StatusCode::kOk : kElse;
+  if (kind == Plain::kPut) {
+    if (slot != nullptr && shard.overwrite_in_place(hashed.hash, slot, value, 0)) {
+      return StatusCode::kOk;
+    }
+    void* block = Entry::block_at_hand(Entry::size_of(key.size(), value.size(), false));
+    if (block == nullptr) return kElse;
+    fresh = EntryRef(Entry::construct(block, key, value, false, 0));
+  }
+  if (slot == nullptr && kind == Plain::kUpdate) return StatusCode::kNotFound;
+  ByteCharge charge(self.usage(), shard);
+  if (charge.counts()) [[unlikely]] {
+    const size_t before = slot == nullptr ? 0 : (*slot)->memory();
+    const size_t after = fresh->memory();
+    if (after > before && !charge.reserve(after - before)) return kElse;
+  }
+  if (slot != nullptr) {
+    if (!shard.prepare_write(1)) return kElse;
+    Entry* replaced = shard.replace(hashed.hash, slot, fresh.take());
+    if (kind == Plain::kPut) {
+      gone = EntryRef(replaced);
+    } else {
+      *old_value = Entry::adopt(replaced);
+    }
+    return StatusCode::kOk;
+  }
+  const bool has_room = shard.spare_needed(1) == 0 && shard.candidate(hashed.hash) == nullptr;
+  if (!has_room || !shard.prepare_write(0) || !self.usage().reserve(1)) return kElse;
+  static_cast<void>(shard.insert(hashed.hash, fresh.take()));
+  const size_t size = shard.size();
+  charge.settle();
+  lock.unlock();
+  if (self.resizer().wants_help(size)) self.resizer().help(size);
+  return StatusCode::kOk;
 }
 
 Status refused(const NamespaceImpl& self, StatusCode code, const WriteRequest& request) {
@@ -201,36 +241,58 @@ Status refused(const NamespaceImpl& self, StatusCode code, const WriteRequest& r
 
 }  // namespace
 
-Result<ExpiryChange> expiry_change(const NamespaceImpl& self, const WriteOptions& options,
-                                   ExpiryChange::Kind otherwise) {
+int64_t ExpiryRule::later(int64_t now, int64_t left) {
+  int64_t at = 0;
+  if (__builtin_add_overflow(now, left, &at)) at = left < 0 ? 1 : kLatestExpiry;
+  return std::clamp<int64_t>(at, 1, kLatestExpiry);
+}
+
+Result<ExpiryRule> expiry_rule(const NamespaceImpl& self, const WriteOptions& options,
+                               ExpiryChange::Kind otherwise) {
   const int given = (options.expire_after.has_value() ? 1 : 0) +
                     (options.expire_at.has_value() ? 1 : 0) + (options.keep_ttl ? 1 : 0);
   if (given > 1) {
     return make_error(StatusCode::kInvalidArgument,
                       "only one of expire_after, expire_at and keep_ttl may be given");
   }
-  ExpiryChange change{otherwise};
-  if (options.keep_ttl) change.kind = ExpiryChange::Kind::kKeep;
-  if (given == 0 || options.keep_ttl) return change;
-  const int64_t now = self.time().steady_ms();
-  int64_t left = 0;
+  ExpiryRule rule{{otherwise}};
+  if (options.keep_ttl) rule.change.kind = ExpiryChange::Kind::kKeep;
+  if (given == 0 || options.keep_ttl) return rule;
+  rule.change.kind = ExpiryChange::Kind::kSet;
   if (options.expire_after.has_value()) {
-    left = options.expire_after->count();
-    if (left < 1) {
-      return make_error(StatusCode::kInvalidArgument, "expire_after is ", left,
+    rule.left = options.expire_after->count();
+    if (rule.left < 1) {
+      return make_error(StatusCode::kInvalidArgument, "expire_after is ", rule.left,
                         " ms; the least is 1 ms");
     }
-  } else {
-    using std::chrono::milliseconds;
-    const auto at = std::chrono::floor<milliseconds>(options.expire_at->time_since_epoch());
-    left = at.count() - self.time().unix_ms();
+    return rule;
   }
-  change.kind = ExpiryChange::Kind::kSet;
-  change.at = left > kLatestExpiry - now ? kLatestExpiry : std::max<int64_t>(now + left, 1);
+  using std::chrono::milliseconds;
+  const auto at = std::chrono::floor<milliseconds>(options.expire_at->time_since_epoch());
+  int64_t left = 0;
+  if (__builtin_sub_overflow(at.count(), self.time().unix_ms(), &left)) {
+    left = at.count() < 0 ? std::numeric_limits<int64_t>::min() : kLatestExpiry;
+  }
+  rule.change.at = ExpiryRule::later(self.time().steady_ms(), left);
+  return rule;
+}
+
+Result<ExpiryChange> expiry_change(const NamespaceImpl& self, const WriteOptions& options,
+                                   ExpiryChange::Kind otherwise) {
+  const auto rule = expiry_rule(self, options, otherwise);
+  if (!rule.ok()) return rule.status();
+  ExpiryChange change = rule->change;
+  if (rule->left != 0) change.at = ExpiryRule::later(self.time().steady_ms(), rule->left);
   return change;
 }
 
 Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome) {
+  Deadline deadline = self.deadline();
+  return write(self, request, deadline, outcome);
+}
+
+Status write(NamespaceImpl& self, const WriteRequest& request, Deadline& deadline,
+             WriteOutcome& outcome) {
   const HistogramTimer timer(self.histogram(OperationKind::kWrite));
   if (const StatusCode code = check_sizes(self, request); code != StatusCode::kOk) {
     return refused(self, code, request);
@@ -239,33 +301,62 @@ Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& out
     return self.error(self.shards().routing().is_closed() ? self.shards().closed_code()
                                                           : StatusCode::kNotFound);
   }
-  if (request.expiry.kind == ExpiryChange::Kind::kSet) self.note_expiries();
-  const StatusCode code = Write(self, request, outcome).run();
+  if (request.expiry.change.sets()) self.note_expiries();
+  const StatusCode code = Write(self, request, deadline, outcome).run();
   if (code == StatusCode::kOk) [[likely]]
     return Status();
   return refused(self, code, request);
 }
 
+namespace {
+
+// What the short way left undone, with what it left of the deadline.
+[[gnu::noinline]] Status write_long(NamespaceImpl& self, std::string_view key,
+                                    std::string_view value, Plain kind, StatusCode code,
+                                    Deadline& deadline, std::optional<Value>* old) {
+  using When = WriteRequest::When;
+  if (code != StatusCode::kNotApplied) return self.error(code);
+  WriteOutcome outcome;
+  Status status = write(self,
+                        {.key = key,
+                         .value = value,
+                         .when = kind == Plain::kUpdate ? When::kPresent : When::kAlways,
+                         .want_old = kind != Plain::kPut},
+                        deadline, outcome);
+  if (old != nullptr) *old = std::move(outcome.old);
+  return status;
+}
+
+}  // namespace
+
 }  // namespace rkvs::internal
 
 namespace rkvs {
 
-using internal::expiry_change;
+using internal::Deadline;
+using internal::expiry_rule;
 using internal::ExpiryChange;
+using internal::Plain;
 using internal::write;
+using internal::write_long;
+using internal::write_plain;
 using internal::WriteOutcome;
 using When = internal::WriteRequest::When;
 
 Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_view value) {
-  WriteOutcome outcome;
-  const Status status = write(*impl_, {.key = key, .value = value, .want_old = true}, outcome);
-  if (!status.ok()) return status;
-  return std::move(outcome.old);
+  std::optional<Value> old;
+  Deadline deadline = impl_->deadline();
+  const StatusCode code = write_plain<Plain::kSet>(*impl_, key, value, deadline, &old);
+  if (code != StatusCode::kOk) [[unlikely]] {
+    Status status = write_long(*impl_, key, value, Plain::kSet, code, deadline, &old);
+    if (!status.ok()) return status;
+  }
+  return old;
 }
 
 Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_view value,
                                             const WriteOptions& options) {
-  const auto expiry = expiry_change(*impl_, options);
+  const auto expiry = expiry_rule(*impl_, options);
   if (!expiry.ok()) return expiry.status();
   WriteOutcome outcome;
   const Status status =
@@ -275,17 +366,15 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
 }
 
 Status Namespace::put(std::string_view key, std::string_view value) {
-  if (impl_->metrics() == nullptr) {
-    const StatusCode code = internal::overwrite(*impl_, key, value);
-    if (code == StatusCode::kOk) return Status();
-    if (code != StatusCode::kNotApplied) return impl_->error(code);
-  }
-  WriteOutcome outcome;
-  return write(*impl_, {.key = key, .value = value}, outcome);
+  Deadline deadline = impl_->deadline();
+  const StatusCode code = write_plain<Plain::kPut>(*impl_, key, value, deadline, nullptr);
+  if (code == StatusCode::kOk) [[likely]]
+    return Status();
+  return write_long(*impl_, key, value, Plain::kPut, code, deadline, nullptr);
 }
 
 Status Namespace::put(std::string_view key, std::string_view value, const WriteOptions& options) {
-  const auto expiry = expiry_change(*impl_, options);
+  const auto expiry = expiry_rule(*impl_, options);
   if (!expiry.ok()) return expiry.status();
   WriteOutcome outcome;
   return write(*impl_, {.key = key, .value = value, .expiry = *expiry}, outcome);
@@ -293,7 +382,17 @@ Status Namespace::put(std::string_view key, std::string_view value, const WriteO
 
 Result<Value> Namespace::update(std::string_view key, std::string_view value,
                                 const WriteOptions& options) {
-  const auto expiry = expiry_change(*impl_, options);
+  if (!options.expire_after && !options.expire_at && !options.keep_ttl) {
+    std::optional<Value> old;
+    Deadline deadline = impl_->deadline();
+    const StatusCode code = write_plain<Plain::kUpdate>(*impl_, key, value, deadline, &old);
+    if (code != StatusCode::kOk) {
+      Status status = write_long(*impl_, key, value, Plain::kUpdate, code, deadline, &old);
+      if (!status.ok()) return status;
+    }
+    return *std::move(old);
+  }
+  const auto expiry = expiry_rule(*impl_, options);
   if (!expiry.ok()) return expiry.status();
   WriteOutcome outcome;
   const Status status = write(
@@ -306,7 +405,7 @@ Result<Value> Namespace::update(std::string_view key, std::string_view value,
 
 Result<uint64_t> Namespace::add(std::string_view key, std::string_view value,
                                 const WriteOptions& options) {
-  const auto expiry = expiry_change(*impl_, options);
+  const auto expiry = expiry_rule(*impl_, options);
   if (!expiry.ok()) return expiry.status();
   WriteOutcome outcome;
   const Status status = write(
@@ -317,7 +416,7 @@ Result<uint64_t> Namespace::add(std::string_view key, std::string_view value,
 
 Result<uint64_t> Namespace::compare_and_set(std::string_view key, uint64_t expected_version,
                                             std::string_view value, const WriteOptions& options) {
-  const auto expiry = expiry_change(*impl_, options, ExpiryChange::Kind::kKeep);
+  const auto expiry = expiry_rule(*impl_, options, ExpiryChange::Kind::kKeep);
   if (!expiry.ok()) return expiry.status();
   WriteOutcome outcome;
   const Status status = write(*impl_,

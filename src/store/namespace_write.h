@@ -21,6 +21,7 @@ struct ExpiryChange {
   Kind kind = Kind::kNone;
   int64_t at = 0;  // of kSet, in steady milliseconds
 
+  bool sets() const { return kind == Kind::kSet; }
   // Of an entry that takes the place of one with the expiry `before`, 0 = none.
   int64_t applied_to(int64_t before) const {
     switch (kind) {
@@ -31,6 +32,21 @@ struct ExpiryChange {
     return 0;
   }
 };
+
+// What becomes of it in a single write, which looks at the clock when it has its lock, and then
+// once: reading it is dear.
+struct ExpiryRule {
+  ExpiryChange change{};
+  int64_t left = 0;  // of a kSet that counts from then on, in milliseconds
+
+  int64_t applied_to(int64_t before, OperationTime& time) const {
+    return left == 0 ? change.applied_to(before) : later(time.now(), left);
+  }
+  // At most what ExpiryQueue can hold, and never before 1.
+  static int64_t later(int64_t now, int64_t left);
+};
+Result<ExpiryRule> expiry_rule(const NamespaceImpl& self, const WriteOptions& options,
+                               ExpiryChange::Kind otherwise = ExpiryChange::Kind::kNone);
 
 // InvalidArgument. `otherwise` is what the operation does where the options say nothing.
 Result<ExpiryChange> expiry_change(const NamespaceImpl& self, const WriteOptions& options,
@@ -44,7 +60,7 @@ struct WriteRequest {
   When when = When::kAlways;
   // Only over an entry of this version.
   std::optional<uint64_t> version{};
-  ExpiryChange expiry{};
+  ExpiryRule expiry{};
   bool want_old = false;
 };
 
@@ -55,6 +71,8 @@ struct WriteOutcome {
 
 // NotFound, Exists, VersionMismatch, and the errors of set.
 Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome);
+Status write(NamespaceImpl& self, const WriteRequest& request, Deadline& deadline,
+             WriteOutcome& outcome);
 
 }  // namespace rkvs::internal
 

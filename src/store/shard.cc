@@ -47,28 +47,63 @@ bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
 }
 
 Entry* Shard::remove(const HashedKey& key) {
-  Entry* entry = find(key);
-  if (entry == nullptr) return nullptr;
-  take_out(key, entry);
+  Entry* entry = nullptr;
+  if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
+    entry = *slot;
+    erase_from_table(key.hash);
+  } else {
+    if (extra_ != nullptr) entry = find_overflow(key);
+    if (entry == nullptr) return nullptr;
+    erase_from_overflow(entry);
+  }
+  account_removed(*entry);
   count(deletes_);
-  return entry;
+  return unlink(entry);
+}
+
+void Shard::erase_from_overflow(Entry* entry) {
+  auto& overflow = extra_->overflow;
+  for (auto& collision : overflow) {
+    if (collision.entry != entry) continue;
+    collision = overflow.back();
+    overflow.pop_back();
+    break;
+  }
+  drop_unused_extra();
 }
 
 void Shard::take_out(const HashedKey& key, Entry* entry) {
   if (Entry** slot = table_.find(key.hash); slot != nullptr && *slot == entry) {
     erase_from_table(key.hash);
   } else {
-    auto& overflow = extra_->overflow;
-    for (auto& collision : overflow) {
-      if (collision.entry != entry) continue;
-      collision = overflow.back();
-      overflow.pop_back();
-      break;
-    }
-    drop_unused_extra();
+    erase_from_overflow(entry);
   }
   account_removed(*entry);
   unlink(entry);
+}
+
+ShardUsage Shard::live_usage(int64_t now) const {
+  ShardUsage usage = this->usage();
+  if (next_expiry() > now) return usage;
+  std::vector<const Entry*> gone;
+  expiries_->for_each_due(now, [&](const ExpiryQueue::Item& item) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+    const auto look_at = [&](const Entry* entry) {
+      if (entry->expires_at() == item.at) gone.push_back(entry);
+    };
+    if (Entry* const* slot = table_.find(item.hash); slot != nullptr) look_at(*slot);
+    if (extra_ == nullptr) return;
+    for (const auto& [hash, entry] : extra_->overflow) {
+      if (hash == item.hash) look_at(entry);
+    }
+  });
+  // One that was removed and came back with the same expiry has two items.
+  std::sort(gone.begin(), gone.end());
+  gone.erase(std::unique(gone.begin(), gone.end()), gone.end());
+  for (const Entry* entry : gone) {
+    --usage.keys;
+    usage.value_bytes -= entry->value_size;
+  }
+  return usage;
 }
 
 bool Shard::prepare_expiries(size_t count) {

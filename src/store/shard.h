@@ -88,6 +88,9 @@ class alignas(64) Shard {
     return table_.size() + (extra_ == nullptr ? 0 : extra_->overflow.size());
   }
   ShardUsage usage() const RKVS_REQUIRES_SHARED(mutex) { return {size(), value_bytes_, memory()}; }
+  // Keys and values without what has expired by `now`, though it is here still, as memory_bytes
+  // says. Throws std::bad_alloc.
+  ShardUsage live_usage(int64_t now) const RKVS_REQUIRES_SHARED(mutex);
   uint64_t entry_memory() const RKVS_REQUIRES_SHARED(mutex) { return entry_memory_; }
   // Of entries, table and queue, in bytes.
   uint64_t memory() const RKVS_REQUIRES_SHARED(mutex) {
@@ -192,8 +195,11 @@ class alignas(64) Shard {
   Entry* replace_as_is(uint64_t hash, Entry** slot, Entry* fresh) RKVS_REQUIRES(mutex) {
     Entry* old = *slot;
     *slot = fresh;
-    account_added(*fresh);
-    account_removed(*old);
+    // Of the same key: what differs is the value, and whether there is room for an expiry.
+    if (fresh->value_size != old->value_size || fresh->has_expiry() != old->has_expiry()) {
+      account_added(*fresh);
+      account_removed(*old);
+    }
     count(sets_);
     if (fresh->has_expiry()) [[unlikely]]
       note_expiry(hash, *fresh, old->expires_at());
@@ -337,6 +343,7 @@ class alignas(64) Shard {
       extra_->scan = ShardExtra::Scan::kFromStart;
     }
   }
+  void erase_from_overflow(Entry* entry) RKVS_REQUIRES(mutex);
   void bury(Entry* entry) RKVS_REQUIRES(mutex);
   bool is_held(const Entry& entry) const RKVS_REQUIRES(mutex);
 

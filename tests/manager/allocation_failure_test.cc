@@ -505,6 +505,20 @@ const Operation kOperations[] = {
      StatusCode::kOk, true},
     {"Clear", [](Store& s) { return s.users.clear().code(); }},
     {"ListKeys", [](Store& s) { return s.users.list_keys().code(); }},
+    {"Scan",
+     [](Store& s) {
+       auto scan = s.users.scan({.with_values = true});
+       if (!scan.ok()) return scan.code();
+       size_t seen = 0;
+       while (!scan->is_done()) {
+         // Without memory a step gives nothing and loses nothing: it can be tried again.
+         auto items = scan->next(7);
+         if (items.code() == StatusCode::kNoMemory) items = scan->next(7);
+         if (!items.ok()) return items.code();
+         seen += items->size();
+       }
+       return seen == kKeys ? StatusCode::kOk : StatusCode::kInternal;
+     }},
 
     // Configuration, shards, figures.
     {"SetMaxKeys", [](Store& s) { return s.users.set_max_keys(200).code(); }},

@@ -240,5 +240,38 @@ TEST_F(TimeoutTest, TimedOutNewKeysAreNotCounted) {
   EXPECT_EQ(ns_.put(other_, "v").code(), StatusCode::kTooManyKeys);
 }
 
+TEST_F(TimeoutTest, APutWaitsOnce) {
+  const HeldShard held(ns_, "k0");
+  auto& shard = internal::NamespaceImpl::of(ns_).shards()[shard_of("k0")];
+  const auto before = shard.visits();
+  EXPECT_EQ(ns_.put("k0", "new").code(), kTimeout);
+  EXPECT_EQ(ns_.set(absent_, "new").code(), kTimeout);
+  EXPECT_EQ(ns_.update("k0", "longer than before").code(), kTimeout);
+  EXPECT_EQ(shard.visits().lock_waits, before.lock_waits + 3);
+  EXPECT_EQ(shard.visits().timeouts, before.timeouts + 3);
+}
+
+// What wants to take out first what has expired has no more time for it all.
+TEST_F(TimeoutTest, OneDeadlineIsForReclaimingToo) {
+  ASSERT_TRUE(is_ok(ns_.put("k0", "v", {.expire_after = 1ms})));
+  ASSERT_TRUE(is_ok(ns_.put(other_, "v", {.expire_after = 1ms})));
+  while (ns_.exists("k0").value() || ns_.exists(other_).value()) std::this_thread::yield();
+  {
+    const HeldShard held(ns_, "k0");
+    auto& shard = internal::NamespaceImpl::of(ns_).shards()[shard_of("k0")];
+    const auto before = shard.visits();
+    EXPECT_EQ(ns_.metadata().code(), kTimeout);
+    EXPECT_EQ(ns_.shard_key_counts().code(), kTimeout);
+    EXPECT_EQ(ns_.shard_stats().code(), kTimeout);
+    EXPECT_EQ(ns_.set_max_keys(1000).code(), kTimeout);
+    EXPECT_EQ(ns_.clear().code(), kTimeout);
+    // For the reclaiming, and, with nothing left of the deadline, for all shards.
+    EXPECT_LE(shard.visits().lock_waits, before.lock_waits + 10);
+    EXPECT_EQ(ns_.get_config().max_keys, 0U);
+  }
+  EXPECT_EQ(testing::count_of(ns_), 39U);
+  testing::expect_all_locks_free(ns_);
+}
+
 }  // namespace
 }  // namespace rkvs

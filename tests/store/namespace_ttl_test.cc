@@ -1,7 +1,10 @@
 // Expiries: what has expired is nowhere to be seen, counts for nothing, and goes away.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -364,6 +367,100 @@ TEST_P(TtlTest, ClearForgetsExpiries) {
   time_.advance(10ms);
   EXPECT_TRUE(*ns.exists("1"));
   EXPECT_EQ(ns.metadata()->key_count, 1U);
+}
+
+// Goes on by a millisecond whenever somebody looks.
+class RestlessTime final : public internal::TimeSource {
+ public:
+  int64_t steady_ms() const override { return ++steady_; }
+  int64_t unix_ms() const override { return 1'800'000'000'000; }
+  int64_t last() const { return steady_; }
+
+ private:
+  mutable std::atomic<int64_t> steady_{1000};
+};
+
+TEST_P(TtlTest, FiguresCountNothingThatExpiredWhileTheyWereMade) {
+  const RestlessTime time;
+  auto impl = NamespaceImpl::create("n", testing::patient(), 0, testing::key_hash(GetParam()), time)
+                  .value();
+  Namespace ns = NamespaceImpl::handle(impl);
+  std::vector<int64_t> due;
+  for (int i = 0; i < 1000; ++i) {
+    const milliseconds after(3000 + i);
+    ASSERT_TRUE(ns.put(std::to_string(i), "four", {.expire_after = after}).ok());
+    due.push_back(time.last() + after.count());
+    if (i % 3 != 0) continue;
+    // What was removed is not counted twice.
+    ASSERT_TRUE(*ns.delete_key(std::to_string(i)));
+    due.pop_back();
+  }
+  const auto left = [&] {
+    return static_cast<uint64_t>(
+        std::count_if(due.begin(), due.end(), [&](int64_t at) { return at > time.last(); }));
+  };
+  uint64_t counted = 0;
+  while (left() > 100) {
+    const auto counts = ns.shard_key_counts();
+    ASSERT_EQ(std::accumulate(counts->begin(), counts->end(), uint64_t{0}), left());
+    const auto shards = ns.shard_stats();
+    counted = 0;
+    for (const ShardStats& shard : *shards) {
+      counted += shard.key_count;
+      ASSERT_EQ(shard.total_size, 4 * shard.key_count);
+    }
+    ASSERT_EQ(counted, left());
+    const auto stats = ns.metadata();
+    ASSERT_EQ(stats->key_count, left());
+    ASSERT_EQ(stats->total_size, 4 * left());
+  }
+  const auto removed = ns.clear();
+  EXPECT_EQ(*removed, left());
+}
+
+TEST_P(TtlTest, ExpiriesNeedNobodyWhoReclaims) {
+  Namespace ns = make(testing::patient({.max_keys = 2}));
+  int asked = 0;
+  // No thread is to be had for it.
+  impl_of(ns).set_hooks(
+      [&] {
+        ++asked;
+        return asked > 3;
+      },
+      {});
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_TRUE(ns.put("a" + std::to_string(round), "v", {.expire_after = 10ms}).ok());
+    ASSERT_TRUE(ns.put("b" + std::to_string(round), "v", {.expire_after = 10ms}).ok());
+    time_.advance(10ms);
+    EXPECT_EQ(ns.metadata()->key_count, 0U);
+  }
+  EXPECT_EQ(asked, 4) << "again as long as there is none";
+}
+
+TEST_P(TtlTest, ClocksAtTheirEndsOverflowNothing) {
+  class Extreme final : public internal::TimeSource {
+   public:
+    int64_t steady_ms() const override { return steady; }
+    int64_t unix_ms() const override { return unix; }
+    int64_t steady = 1;
+    int64_t unix = INT64_MIN;
+  };
+  Extreme time;
+  auto impl = NamespaceImpl::create("n", testing::patient(), 0, testing::key_hash(GetParam()), time)
+                  .value();
+  Namespace ns = NamespaceImpl::handle(impl);
+  using Time = std::chrono::system_clock::time_point;
+  ASSERT_TRUE(ns.put("k", "v", {.expire_at = Time::max()}).ok());
+  EXPECT_TRUE(*ns.exists("k"));
+  time.unix = INT64_MAX;
+  ASSERT_TRUE(ns.put("k", "v", {.expire_at = Time::min()}).ok());
+  EXPECT_FALSE(*ns.exists("k"));
+  time.steady = INT64_MAX - 5;
+  ASSERT_TRUE(ns.put("k", "v", {.expire_after = milliseconds::max()}).ok());
+  EXPECT_TRUE(*ns.exists("k"));
+  time.steady = -5;
+  ASSERT_TRUE(ns.put("k", "v", {.expire_after = milliseconds::max()}).ok());
+  EXPECT_TRUE(*ns.exists("k"));
 }
 
 }  // namespace
