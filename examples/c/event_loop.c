@@ -19,9 +19,7 @@ static void check(rkvs_status status, rkvs_error* error) {
 /* What is to be done with a completion; also with one that came at once. */
 static void handle(const rkvs_completion* done) {
   switch (done->tag) {
-    case kTagGet:
-      printf("ada is %.*s\n", (int)done->size, (const char*)done->data);
-      break;
+    case kTagGet: printf("ada is %.*s\n", (int)done->size, (const char*)done->data); break;
     case kTagSave: printf("saved: %s\n", rkvs_status_name(done->status)); break;
     default:
       printf("loaded: %s (%s)\n", rkvs_status_name(done->status), rkvs_error_message(done->error));
