@@ -1,12 +1,14 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/signals_blocked.h"
@@ -26,15 +28,40 @@ Status late() {
 
 }  // namespace
 
+// Threads of its own around an io_context: boost::asio::thread_pool waits for ever in its
+// constructor when the second of its threads cannot be had.
 class Executor::Pool {
  public:
-  explicit Pool(uint32_t threads) : threads_(threads) {}
-  void post(std::function<void()> work) { boost::asio::post(threads_, std::move(work)); }
+  // Throws where not even one thread is to be had; with fewer than asked for it makes do.
+  explicit Pool(uint32_t threads) : context_(static_cast<int>(threads)) {
+    threads_.reserve(threads);
+    try {
+      while (threads_.size() < threads) threads_.emplace_back([this] { context_.run(); });
+    } catch (const std::bad_alloc&) {
+      if (threads_.empty()) throw;
+    } catch (const std::system_error&) {
+      if (threads_.empty()) throw;
+    }
+  }
+  ~Pool() { join(); }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  void post(std::function<void()> work) { boost::asio::post(context_, std::move(work)); }
   // Does what has been posted, and ends the threads.
-  void join() { threads_.join(); }
+  void join() {
+    more_to_come_.reset();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
 
  private:
-  boost::asio::thread_pool threads_;
+  using Context = boost::asio::io_context;
+
+  Context context_;
+  boost::asio::executor_work_guard<Context::executor_type> more_to_come_ =
+      boost::asio::make_work_guard(context_);
+  std::vector<std::thread> threads_;
 };
 
 // An operation's place in the queue of a pool or of the caller's executor. One that is destroyed
@@ -48,14 +75,12 @@ class Executor::Job {
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
 
-  // Throws std::bad_alloc.
-  static std::function<void()> make(AsyncOperation& operation) {
-    return [job = std::make_shared<Job>(operation.shared_from_this())] { job->run(); };
-  }
   void run() {
     const std::shared_ptr<AsyncOperation> operation = std::move(operation_);
     if (operation != nullptr) operation->executor_->work(*operation);
   }
+  // It has not come into any queue, and ends nothing.
+  void disarm() { operation_.reset(); }
 
  private:
   std::shared_ptr<AsyncOperation> operation_;
@@ -125,11 +150,15 @@ bool Executor::post(std::function<void()> work) noexcept {
 }
 
 bool Executor::enqueue(AsyncOperation& operation) noexcept {
+  std::shared_ptr<Job> job;
   try {
-    return enqueue(operation.lane_, Job::make(operation));
+    job = std::make_shared<Job>(operation.shared_from_this());
+    if (enqueue(operation.lane_, [job] { job->run(); })) return true;
   } catch (const std::bad_alloc&) {
-    return false;
+    // As if the queue had refused it.
   }
+  if (job != nullptr) job->disarm();
+  return false;
 }
 
 bool Executor::enqueue(Lane lane, std::function<void()> work) noexcept {

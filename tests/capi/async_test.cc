@@ -336,7 +336,8 @@ TEST_F(CApiAsync, WhoCancelsOrClosesIsNotCalledBack) {
             RKVS_PENDING);
   std::thread closer([&] { EXPECT_EQ(rkvs_manager_close(world.manager, nullptr), RKVS_OK); });
   closed.done.wait();
-  EXPECT_EQ(closed.status, RKVS_E_CLOSED);
+  // Which of the two depends on whether a thread was trying it at that moment.
+  EXPECT_TRUE(closed.status == RKVS_E_CLOSED || closed.status == RKVS_E_CANCELLED);
   EXPECT_NE(closed.thread, closer.get_id());
   locked.release();
   closer.join();
@@ -521,20 +522,23 @@ TEST_F(CApiAsync, LongOperationsTellHowFarTheyAre) {
 }
 
 TEST_F(CApiAsync, AStepOfAScanIsDoneBeforeTheNextOneBegins) {
+  // With one shard the step meets the lock.
+  ASSERT_EQ(rkvs_namespace_resize_shards(world.ns, 1, nullptr, nullptr), RKVS_OK);
+  rkvs_scan* scan = nullptr;
+  ASSERT_EQ(rkvs_namespace_scan_open(world.ns, nullptr, &scan, nullptr), RKVS_OK);
   LockedKey locked(world.ns, "k1");
-  ASSERT_EQ(rkvs_scan_next_async(world.scan, 10, &world.how, nullptr, nullptr, nullptr),
-            RKVS_PENDING);
+  ASSERT_EQ(rkvs_scan_next_async(scan, 10, &world.how, nullptr, nullptr, nullptr), RKVS_PENDING);
   rkvs_batch_result* items = nullptr;
-  EXPECT_EQ(rkvs_scan_next_async(world.scan, 10, &world.how, nullptr, nullptr, nullptr),
-            RKVS_E_BUSY);
-  EXPECT_EQ(rkvs_scan_next(world.scan, 10, &items, nullptr), RKVS_E_BUSY);
-  EXPECT_EQ(rkvs_scan_is_done(world.scan), 0);
+  EXPECT_EQ(rkvs_scan_next_async(scan, 10, &world.how, nullptr, nullptr, nullptr), RKVS_E_BUSY);
+  EXPECT_EQ(rkvs_scan_next(scan, 10, &items, nullptr), RKVS_E_BUSY);
+  EXPECT_EQ(rkvs_scan_is_done(scan), 0);
   locked.release();
   rkvs_completion completion = next();
   EXPECT_EQ(completion.status, RKVS_OK);
   rkvs_completion_clear(&completion);
-  EXPECT_EQ(rkvs_scan_next(world.scan, 10, &items, nullptr), RKVS_OK);
+  EXPECT_EQ(rkvs_scan_next(scan, 10, &items, nullptr), RKVS_OK);
   rkvs_batch_result_release(items);
+  rkvs_scan_release(scan);
 }
 
 // --- Load

@@ -114,28 +114,24 @@ std::string World::content() {
     EXPECT_EQ(rkvs_list_item(names, i, &data, &size, nullptr), RKVS_OK);
     const std::string name(static_cast<const char*>(data), size);
     rkvs_namespace* space = nullptr;
-    rkvs_scan* walk = nullptr;
     EXPECT_EQ(rkvs_manager_get_namespace(manager, name.c_str(), &space, nullptr), RKVS_OK);
     rkvs_namespace_config config;
     rkvs_namespace_config_init(&config, sizeof config);
     EXPECT_EQ(rkvs_namespace_get_config(space, &config, nullptr), RKVS_OK);
     lines.push_back(name + " " + std::to_string(config.max_keys) + " " +
                     std::to_string(config.shard_count));
-    EXPECT_EQ(rkvs_namespace_scan_open(space, nullptr, &walk, nullptr), RKVS_OK);
-    while (rkvs_scan_is_done(walk) == 0) {
-      rkvs_batch_result* items = nullptr;
-      EXPECT_EQ(rkvs_scan_next(walk, 100, &items, nullptr), RKVS_OK);
-      rkvs_batch_item item;
-      rkvs_batch_item_init(&item, sizeof item);
-      for (size_t j = 0; j < rkvs_batch_result_count(items); ++j) {
-        EXPECT_EQ(rkvs_batch_result_item(items, j, &item, nullptr), RKVS_OK);
-        lines.push_back(name + "/" +
-                        std::string(static_cast<const char*>(item.key), item.key_size) + "=" +
-                        std::string(static_cast<const char*>(item.value), item.value_size));
-      }
-      rkvs_batch_result_release(items);
+    rkvs_list* keys = nullptr;
+    EXPECT_EQ(rkvs_namespace_list_keys(space, &keys, nullptr), RKVS_OK);
+    for (size_t j = 0; j < rkvs_list_count(keys); ++j) {
+      EXPECT_EQ(rkvs_list_item(keys, j, &data, &size, nullptr), RKVS_OK);
+      rkvs_value* found = nullptr;
+      EXPECT_EQ(rkvs_namespace_get(space, data, size, &found, nullptr), RKVS_OK);
+      lines.push_back(
+          name + "/" + std::string(static_cast<const char*>(data), size) + "=" +
+          std::string(static_cast<const char*>(rkvs_value_data(found)), rkvs_value_size(found)));
+      rkvs_value_release(found);
     }
-    rkvs_scan_release(walk);
+    rkvs_list_release(keys);
     rkvs_namespace_release(space);
   }
   rkvs_list_release(names);
