@@ -130,7 +130,7 @@ enum class AsyncRoute { kNow, kIfShort, kLong };
 template <typename HandleType>
 struct AsyncTarget {
   using Handle = HandleType;
-  Handle handle{};
+  Handle handle;
   boost::asio::any_io_executor executor{boost::asio::system_executor()};
   std::optional<std::chrono::milliseconds> timeout{};
   Status* status = nullptr;  // gets the whole status, if somebody wants it
