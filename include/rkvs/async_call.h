@@ -123,14 +123,15 @@ inline StatusCode attempt_code(const AsyncResult<BatchResult>& result) {
 // -------------------------------------------------------------------------------
 
 // kNow: at once, and on a worker thread only if a lock is not free. kIfShort: so too if the
-// function's is_short(handle) says that it may be. kLong: on a worker thread.
-enum class AsyncRoute { kNow, kIfShort, kLong };
+// function's is_short(handle) says that it may be. kLong: on a worker thread. kSystem: on a thread
+// of boost::asio::system_context, for what ends the worker threads.
+enum class AsyncRoute { kNow, kIfShort, kLong, kSystem };
 
 // What all calls of one AsyncNamespace or AsyncStorageManager have in common.
 template <typename HandleType>
 struct AsyncTarget {
   using Handle = HandleType;
-  Handle handle{};
+  Handle handle;
   boost::asio::any_io_executor executor{boost::asio::system_executor()};
   std::optional<std::chrono::milliseconds> timeout{};
   Status* status = nullptr;  // gets the whole status, if somebody wants it
@@ -244,6 +245,14 @@ class AsyncCall final : public AsyncContextMember {
     if (!status.ok()) self.complete(status);
   }
 
+  static void begin_on_system(std::shared_ptr<AsyncCall> call) {
+    if (call->context_ != nullptr && !call->context_->add(*call)) return;
+    boost::asio::post(boost::asio::system_executor(), [call = std::move(call)] {
+      call->run();
+      call->complete(Status());
+    });
+  }
+
  private:
   // What belongs to the handler.
   struct Parts {
@@ -342,8 +351,12 @@ struct InitiateAsync {
       lane = AsyncLane::kWait;
     }
     using Call = AsyncCall<Handler, Target, Function, T>;
-    Call::begin(std::make_shared<Call>(std::move(handler), std::move(target), std::move(function)),
-                lane);
+    auto call = std::make_shared<Call>(std::move(handler), std::move(target), std::move(function));
+    if constexpr (kRoute == AsyncRoute::kSystem) {
+      Call::begin_on_system(std::move(call));
+    } else {
+      Call::begin(std::move(call), lane);
+    }
   }
 
  private:

@@ -12,10 +12,7 @@
 #include <rkvs/status.h>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/system_executor.hpp>
 #include <chrono>
 #include <cstddef>
@@ -33,24 +30,6 @@ inline AsyncResult<AsyncNamespace> to_async_namespace(
   if (!result.ok()) return {std::move(result).status(), {}};
   return {Status(), AsyncNamespace(*std::move(result), executor)};
 }
-
-struct InitiateAsyncClose {
-  template <typename HandlerArgument>
-  void operator()(HandlerArgument&& handler_argument, AsyncTarget<SharedManager> target) const {
-    using Handler = std::decay_t<HandlerArgument>;
-    Handler handler(std::forward<HandlerArgument>(handler_argument));
-    auto work = boost::asio::make_work_guard(
-        boost::asio::get_associated_executor(handler, target.executor));
-    boost::asio::post(boost::asio::system_executor(), [handler = std::move(handler),
-                                                       target = std::move(target),
-                                                       work = std::move(work)]() mutable {
-      AsyncResult<void> result{target.handle.manager.close()};
-      const auto executor = work.get_executor();
-      boost::asio::post(executor, AsyncCompletion<Handler, void>(
-                                      std::move(handler), std::move(result), target.status, false));
-    });
-  }
-};
 
 }  // namespace internal
 
@@ -121,8 +100,10 @@ class AsyncStorageManager {
   // for. Once begun it cannot be cancelled.
   template <internal::AsyncTokenFor<> Token = boost::asio::deferred_t>
   auto async_close(Token&& token = {}) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-        internal::InitiateAsyncClose(), token, target_);
+    return internal::initiate_async<internal::AsyncRoute::kSystem, Token>(
+        token, target_, [](internal::SharedManager& shared, const CancelToken&) {
+          return internal::to_async(shared.manager.close());
+        });
   }
 
   // --- Namespaces

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/support/namespace_util.h"
 #include "tests/support/test_util.h"
@@ -80,8 +81,12 @@ class AsyncTest : public ::testing::Test {
     return AsyncNamespace(*std::move(created), io_.get_executor());
   }
   void fill(AsyncNamespace& ns) {
+    std::vector<std::string> keys;
+    for (int i = 0; i < kKeys; ++i) keys.push_back(numbered("key ", i));
+    std::vector<KeyValue> items;
+    for (const std::string& key : keys) items.push_back({key, "value"});
     Namespace sync = ns.sync();
-    for (int i = 0; i < kKeys; ++i) EXPECT_TRUE(is_ok(sync.put(numbered("key ", i), "value")));
+    EXPECT_TRUE(sync.set_multiple(items, BatchMode::kBestEffort).is_success());
   }
 
   // Runs a coroutine to its end, and everything else that is on.
