@@ -112,7 +112,7 @@ fetched=$(sed -n 's/^Version: //p' "$dsc")
 
 say "building it: $fetched"
 # Hidden by visibility here, by the version script where it is linked. No path of this machine.
-flags="-O2 -g1 -DNDEBUG -ffile-prefix-map=$work=abseil"
+flags="-O2 -g1 -DNDEBUG -ffile-prefix-map='$work'=abseil"
 flags="$flags -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
 launcher=$(command -v ccache || true)
 cmake -G Ninja -S "$source" -B "$work/build" -DCMAKE_BUILD_TYPE=None \
