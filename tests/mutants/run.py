@@ -1,9 +1,9 @@
 """Breaks the library in one way after the other, and demands that a test notices each.
 
-    python3 tests/mutants/run.py SCRATCH [--only WORD] [--results FILE] [--minutes N]
+    python3 tests/mutants/run.py SCRATCH [--only PATTERN] [--results FILE] [--minutes N]
 
 Copies the sources to SCRATCH, builds them there, and for each entry of mutants.json (those whose
-name has WORD in it) makes its edits, builds the named test, runs it (the cases that `case` names,
+name PATTERN is found in) makes its edits, builds the named test, runs it (the cases that `case` names,
 where it is there) and takes the edits back. An edit whose text is not in the source exactly once, or
 that does not compile, is a mistake in the list and fails the run as a mutant that survives does.
 Takes some ten seconds a mutant: for changes to what it mutates, not for every change.
@@ -136,14 +136,14 @@ class Results:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("scratch", type=pathlib.Path)
-    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--only", default="", metavar="PATTERN")
     parser.add_argument("--results", metavar="FILE")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes
 
     mutants = json.loads(pathlib.Path(__file__).with_name("mutants.json").read_text())
-    mutants = [mutant for mutant in mutants if options.only in mutant["name"]]
+    mutants = [mutant for mutant in mutants if re.search(options.only, mutant["name"])]
     results = Results(options.results)
     left = [mutant for mutant in mutants if mutant["name"] not in results.mutants]
     if left:

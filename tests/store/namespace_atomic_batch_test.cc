@@ -90,6 +90,10 @@ TEST_P(AtomicBatchTest, OneFailureKeepsEverythingBack) {
   expect(AtomicBatch().check_version("a", version + 1), {C::kVersionMismatch});
   expect(AtomicBatch().set("a", "2").check_version("a", version),
          {C::kNotApplied, C::kVersionMismatch});
+  // What the batch itself has written has no version that anybody could know, 0 among them.
+  expect(AtomicBatch().set("a", "2").check_version("a", 0), {C::kNotApplied, C::kVersionMismatch});
+  expect(AtomicBatch().set("b", "2").compare_and_set("b", 0, "3"),
+         {C::kNotApplied, C::kVersionMismatch});
   expect(AtomicBatch().compare_and_delete("a", version + 1), {C::kVersionMismatch});
   expect(AtomicBatch().compare_and_set("z", 1, "v"), {C::kNotFound});
   expect(AtomicBatch().check_absent("a").check_exists("z"), {C::kExists, C::kNotFound});

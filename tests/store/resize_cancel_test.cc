@@ -2,16 +2,19 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "store/routing.h"
 #include "tests/support/namespace_util.h"
 
 namespace rkvs {
 namespace {
 
 using internal::NamespaceImpl;
+using testing::HeldShard;
 using testing::make_namespace;
 using testing::stats_of;
 
@@ -107,6 +110,72 @@ TEST(ResizeCancel, LosesNothingThatIsWrittenMeanwhile) {
   }
   stop = true;
   for (std::thread& writer : writers) writer.join();
+  expect_whole(ns);
+}
+
+// How many entries the shards from `first` to `last` have.
+size_t entries_in(const Namespace& ns, uint32_t first, uint32_t last) {
+  auto& shards = NamespaceImpl::of(ns).shards();
+  size_t count = 0;
+  for (uint32_t i = first; i <= last; ++i) {
+    const internal::ReaderLock lock(shards[i].mutex);
+    count += shards[i].size();
+  }
+  return count;
+}
+
+// Keeps writers out of a shard, a resize among them.
+class HeldForReading {
+ public:
+  HeldForReading(const Namespace& ns, uint32_t index) RKVS_NO_THREAD_SAFETY_ANALYSIS
+      : mutex_(NamespaceImpl::of(ns).shards()[index].mutex) {
+    mutex_.lock_shared();
+  }
+  ~HeldForReading() RKVS_NO_THREAD_SAFETY_ANALYSIS { mutex_.unlock_shared(); }
+  HeldForReading(const HeldForReading&) = delete;
+  HeldForReading& operator=(const HeldForReading&) = delete;
+
+ private:
+  internal::SharedMutex& mutex_;
+};
+
+// The resize is held up at the last shard that it empties, on its way and on its way back.
+TEST(ResizeCancel, KeysThatHaveMovedAndMovedBackAreFoundMeanwhile) {
+  Namespace ns = filled(4);
+  const auto expect_all_but_those_in = [&](uint32_t shard) {
+    int missing = 0;
+    for (int i = 0; i < kKeys; ++i) {
+      if (HeldShard::index_of(ns, key_of(i)) == shard) continue;
+      missing += ns.get(key_of(i)).ok() ? 0 : 1;
+    }
+    EXPECT_EQ(missing, 0);
+  };
+  const auto& after = *internal::route_table(64);
+  size_t leaving = 0;
+  for (int i = 0; i < kKeys; ++i) {
+    const uint32_t bucket =
+        internal::bucket_of(NamespaceImpl::of(ns).shards().hashed(key_of(i)).hash);
+    if (HeldShard::index_of(ns, key_of(i)) < 3 && after[bucket] > 3) ++leaving;
+  }
+  ASSERT_GT(leaving, static_cast<size_t>(kKeys / 2));
+
+  OperationOptions options;
+  options.cancel = CancelToken::create();
+  auto held = std::make_unique<HeldForReading>(ns, 3);
+  std::thread resize([&, handle = ns]() mutable {
+    EXPECT_EQ(handle.resize_shards(64, options).code(), StatusCode::kCancelled);
+  });
+  while (NamespaceImpl::of(ns).shards().constructed() < 64 || entries_in(ns, 4, 63) < leaving)
+    std::this_thread::yield();
+  expect_all_but_those_in(3);
+
+  auto last = std::make_unique<HeldForReading>(ns, 63);
+  options.cancel.cancel();
+  held.reset();
+  while (entries_in(ns, 4, 62) != 0) std::this_thread::yield();
+  expect_all_but_those_in(63);
+  last.reset();
+  resize.join();
   expect_whole(ns);
 }
 
