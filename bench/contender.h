@@ -118,8 +118,8 @@ class Contender {
                        std::vector<double>* samples) = 0;
   // Nanoseconds of wall clock an operation of all threads together.
   virtual double mix(const Mix& mix, std::vector<double>* samples) = 0;
-  // Nanoseconds an item of all threads together: the longest that any thread spent in its batches,
-  // by all items. What was removed is put back between batches, which the other threads feel.
+  // Nanoseconds of wall clock an item of all threads together. Every other batch of a delete or
+  // consume is a set that puts back what the one before removed, and counts as well.
   virtual double batch_mix(const BatchMix& mix, std::vector<double>* samples) = 0;
 
   // These are for stores in this process; the others give nothing.

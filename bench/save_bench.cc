@@ -208,13 +208,13 @@ struct Latencies {
     per_second.push_back(static_cast<double>(samples.size()) / seconds / 1e6);
   }
   void show(Report& report, const std::string& name) const {
-    add(report, "latency", name + ": writes", per_second, "M/s");
-    add(report, "latency", name + ": p50", p50, "us");
-    add(report, "latency", name + ": p99", p99, "us");
-    add(report, "latency", name + ": p99.9", p999, "us");
-    add(report, "latency", name + ": max", most, "us");
-    add(report, "latency", name + ": max, not preempted", held, "us");
-    add(report, "latency", name + ": over 250 us, not preempted", slow, "writes");
+    bench::add(report, "latency", name + ": writes", per_second, "M/s");
+    bench::add(report, "latency", name + ": p50", p50, "us");
+    bench::add(report, "latency", name + ": p99", p99, "us");
+    bench::add(report, "latency", name + ": p99.9", p999, "us");
+    bench::add(report, "latency", name + ": max", most, "us");
+    bench::add(report, "latency", name + ": max, not preempted", held, "us");
+    bench::add(report, "latency", name + ": over 250 us, not preempted", slow, "writes");
   }
 };
 

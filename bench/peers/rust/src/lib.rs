@@ -11,7 +11,8 @@
 //! - `batch OP SIZE ALL_OR_NOTHING FIRST COUNT SAMPLED`: COUNT keys in batches of SIZE
 //! - `mix TASKS READ_PERCENT ZIPF COUNT SEED SAMPLED`: COUNT reads and overwrites in each task
 //! - `batch_mix TASKS OP SIZE ALL_OR_NOTHING COUNT SAMPLED`: COUNT keys in batches in each task,
-//!   which has keys of its own; the longest that any task spent in batches, by all keys
+//!   which has keys of its own; every other batch of a delete or consume is a set that puts back what
+//!   the one before removed
 //! - `memory KEYS VALUE_SIZE SHARDS`: in a process that did nothing else; the bytes that resident
 //!   memory grows by while a store is filled
 //!
@@ -311,49 +312,56 @@ impl<S: Store> Filled<S> {
         count: usize,
         sampled: bool,
     ) -> Result<String, Error> {
-        let batches = (count / size).max(1);
+        // An even number, so that what was removed is there again.
+        let batches = (count / size / 2 * 2).max(2);
         let share = (self.keys.len() / tasks).max(size);
         let ready = Arc::new(AtomicUsize::new(0));
+        let go = Arc::new(AtomicBool::new(false));
         let mut workers = Vec::new();
         for t in 0..tasks {
             let (store, keys, value) = (self.store.clone(), self.keys.clone(), self.value.clone());
-            let (order, ready, op) = (self.uniform.clone(), ready.clone(), op.to_string());
+            let (order, ready, go) = (self.uniform.clone(), ready.clone(), go.clone());
+            let op = op.to_string();
             workers.push(tokio::spawn(async move {
+                let removes = op == "delete" || op == "consume";
                 let mut taken = Vec::with_capacity(batches);
                 ready.fetch_add(1, Ordering::Relaxed);
-                while ready.load(Ordering::Relaxed) != tasks {
+                while !go.load(Ordering::Acquire) {
                     tokio::task::yield_now().await;
                 }
                 for b in 0..batches {
-                    let from = t * share + b * size % (share - size + 1);
+                    let sets_back = removes && b % 2 != 0;
+                    let place = if sets_back { b - 1 } else { b };
+                    let from = t * share + place * size % (share - size + 1);
                     let start = Instant::now();
                     let list: Vec<String> = (from..from + size)
                         .map(|i| keys[order[i % order.len()] as usize].clone())
                         .collect();
-                    let done = do_batch(&*store, &op, list, &value, all).await;
+                    let op = if sets_back { "set" } else { op.as_str() };
+                    let done = do_batch(&*store, op, list, &value, all).await;
                     taken.push(start.elapsed().as_nanos() as u64);
                     assert_eq!(done, Some(size));
-                    if op == "delete" || op == "consume" {
-                        for i in from..from + size {
-                            store.set(&keys[order[i % order.len()] as usize], &value).await;
-                        }
-                    }
                 }
                 taken
             }));
         }
-        let mut samples = String::new();
-        let mut longest = 0;
+        while ready.load(Ordering::Relaxed) != tasks {
+            tokio::task::yield_now().await;
+        }
+        let start = Instant::now();
+        go.store(true, Ordering::Release);
+        let mut all_taken = Vec::new();
         for worker in workers {
-            let taken = worker.await?;
-            longest = longest.max(taken.iter().sum());
-            if sampled {
-                for ns in taken {
-                    write!(samples, " {ns}")?;
-                }
+            all_taken.push(worker.await?);
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let mut samples = String::new();
+        if sampled {
+            for ns in all_taken.into_iter().flatten() {
+                write!(samples, " {ns}")?;
             }
         }
-        Ok(format!("{}{samples}", longest as f64 / (tasks * batches * size) as f64))
+        Ok(format!("{}{samples}", seconds * 1e9 / (tasks * batches * size) as f64))
     }
 }
 
