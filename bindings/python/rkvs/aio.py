@@ -67,7 +67,7 @@ from rkvs.config import (
 )
 from rkvs.errors import KeyNotFoundError, RkvsError
 from rkvs.manager import Path, StorageManager
-from rkvs.namespace import Items, Namespace, split_items
+from rkvs.namespace import _SMALL, LARGE, LARGE_BATCH, Items, Namespace, split_items
 
 if TYPE_CHECKING:
     from rkvs.batch import BytesLike
@@ -704,9 +704,10 @@ class AsyncNamespace(_Front):
     ) -> Tuple[BatchResult, List[Any]]:
         wanted = list(keys)
         joined, offsets, count = pack(wanted)
-        outcome = await self._call(
-            function, self._handle.pointer, joined, offsets, count, int(mode)
-        )
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            outcome = await self._call(
+                function, self._handle.pointer, joined, offsets, count, int(mode)
+            )
         assert outcome.batch is not None
         return outcome.batch, wanted
 
@@ -716,17 +717,18 @@ class AsyncNamespace(_Front):
         keys, values = split_items(items)
         key_bytes, key_offsets, count = pack(keys)
         value_bytes, value_offsets, _ = pack(values)
-        outcome = await self._call(
-            function,
-            self._handle.pointer,
-            key_bytes,
-            key_offsets,
-            value_bytes,
-            value_offsets,
-            count,
-            int(mode),
-            options,
-        )
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            outcome = await self._call(
+                function,
+                self._handle.pointer,
+                key_bytes,
+                key_offsets,
+                value_bytes,
+                value_offsets,
+                count,
+                int(mode),
+                options,
+            )
         assert outcome.batch is not None
         return outcome.batch, keys
 
@@ -859,9 +861,10 @@ class AsyncNamespace(_Front):
 
     async def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        outcome = await self._call(
-            lib.namespace_apply_async, self._handle.pointer, batch.pointer
-        )
+        with LARGE if len(batch) >= LARGE_BATCH else _SMALL:
+            outcome = await self._call(
+                lib.namespace_apply_async, self._handle.pointer, batch.pointer
+            )
         assert outcome.batch is not None
         outcome.batch.raise_for_status()
         return outcome.batch
@@ -926,7 +929,8 @@ class AsyncNamespace(_Front):
 
     async def clear(self) -> None:
         """Removes all keys at one instant."""
-        await self._call(lib.namespace_clear_async, self._handle.pointer)
+        with LARGE:
+            await self._call(lib.namespace_clear_async, self._handle.pointer)
 
     # --- Limits, shards, figures -----------------------------------------------------------------
 
