@@ -564,10 +564,16 @@ class Functions:
         raise AttributeError(name)
 
 
-def _load() -> Tuple[Functions, Functions, Any, str]:
+def _load() -> Tuple[Functions, Functions, Any, Any, str]:
     path = find_library()
     try:
-        return Functions(ctypes.CDLL, path), Functions(ctypes.PyDLL, path), ctypes.PyDLL(path), path
+        return (
+            Functions(ctypes.CDLL, path),
+            Functions(ctypes.PyDLL, path),
+            ctypes.CDLL(path),
+            ctypes.PyDLL(path),
+            path,
+        )
     except (OSError, AttributeError) as error:
         raise ImportError(
             f"rkvs cannot use its C library {path!r}: {error}. Set RKVS_LIBRARY to the path of "
@@ -575,7 +581,7 @@ def _load() -> Tuple[Functions, Functions, Any, str]:
         ) from error
 
 
-lib, held, _unconverted, library_path = _load()
+lib, held, _unconverted_lib, _unconverted_held, library_path = _load()
 if lib.abi_version() != ABI_VERSION:
     raise ImportError(
         f"{library_path} speaks version {lib.abi_version()} of rkvs's binary interface, "
@@ -583,9 +589,10 @@ if lib.abi_version() != ABI_VERSION:
     )
 
 
-def quick(name: str) -> Callable[..., int]:
-    """The function as a bare call with the interpreter lock held; see the top of this module."""
-    function: Callable[..., int] = _unconverted["rkvs_" + name]
+def quick(name: str, hold: bool = True) -> Callable[..., int]:
+    """The function as a bare call, by default with the interpreter lock held; see above."""
+    library = _unconverted_held if hold else _unconverted_lib
+    function: Callable[..., int] = library["rkvs_" + name]
     return function
 
 

@@ -24,7 +24,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-import weakref
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -68,7 +67,7 @@ from rkvs.config import (
 )
 from rkvs.errors import KeyNotFoundError, RkvsError
 from rkvs.manager import Path, StorageManager
-from rkvs.namespace import Items, Namespace, split_items
+from rkvs.namespace import _SMALL, LARGE, LARGE_BATCH, Items, Namespace, split_items
 
 if TYPE_CHECKING:
     from rkvs.batch import BytesLike
@@ -83,6 +82,7 @@ _put_async = _ffi.quick("namespace_put_async")
 _delete_async = _ffi.quick("namespace_delete_key_async")
 _clear = _ffi.quick("completion_clear")
 _running_loop = asyncio.get_running_loop
+_get_ident = threading.get_ident
 
 _DONE = _ffi.DONE
 _PENDING = _ffi.PENDING
@@ -133,26 +133,29 @@ class _Outcome:
             _clear(ref(completion))
 
 
-class _Slot:
-    """Prepared arguments of one asynchronous call."""
+# Prepared arguments of one asynchronous call: a completion; references to how, completion,
+# operation and error, in the order in which every _async function ends; then what they refer to.
+_Slot = Tuple[Any, Any, Any, Any, Any, Any, Any, Any]
 
-    __slots__ = ("error", "how", "operation", "out", "references")
 
-    def __init__(self, queue: int) -> None:
-        self.how = _ffi.sized(_ffi.AsyncStruct)
-        self.how.flags = _ffi.ALLOW_INLINE
-        self.how.queue = queue
-        self.how.tag = next(_tags)
-        self.out = _ffi.CompletionStruct()
-        self.operation = _ffi.pointer_slot()
-        self.error = _ffi.pointer_slot()
-        # In the order in which every _async function ends.
-        self.references = (
-            ref(self.how),
-            ref(self.out),
-            ref(self.operation),
-            ref(self.error),
-        )
+def _new_slot(queue: int) -> _Slot:
+    how = _ffi.sized(_ffi.AsyncStruct)
+    how.flags = _ffi.ALLOW_INLINE
+    how.queue = queue
+    how.tag = next(_tags)
+    out, operation, error = _ffi.CompletionStruct(), _ffi.pointer_slot(), _ffi.pointer_slot()
+    return out, ref(how), ref(out), ref(operation), ref(error), how, operation, error
+
+
+def _never() -> bool:
+    return False
+
+
+class _NoLoop:
+    """Stands for the loop of an object that none has used yet."""
+
+    thread = 0
+    is_running = staticmethod(_never)
 
 
 class _Loop:
@@ -168,18 +171,22 @@ class _Loop:
         if status < 0:
             raise failure(status, error.value)
         self.queue = Handle(queue.value, held.queue_release)
-        self.number = id(loop)
-        self.slots: List[_Slot] = []
+        # Together they say that this is the running loop, for less than asking which one is.
+        self.thread = threading.get_ident()
+        self.is_running = loop.is_running
+        slots: List[_Slot] = []
+        # Slots that nobody uses at the moment.
+        self.take, self.give = slots.pop, slots.append
         self.waiting: Dict[int, "asyncio.Future[_Outcome]"] = {}
         self._polled = _ffi.array_of(_ffi.CompletionStruct, _POLLED_AT_ONCE)
         self._count = _ffi.counts(1)
         self._fd = held.queue_fd(queue.value)
         loop.add_reader(self._fd, self._on_ready)
-        weakref.finalize(loop, self.close)
 
     def close(self) -> None:
         """The loop is gone: what is in flight goes on, and nobody waits for it."""
-        self.number = 0
+        self.thread = 0
+        self.is_running = _never
         self.waiting.clear()
         error = _ffi.pointer_slot()
         held.queue_close(self.queue.pointer, ref(error))
@@ -217,11 +224,11 @@ class _Loop:
     async def wait(self, slot: _Slot) -> _Outcome:
         """For the operation that was begun with this slot, which goes back to the others."""
         future: "asyncio.Future[_Outcome]" = asyncio.get_running_loop().create_future()
-        self.waiting[slot.how.tag] = future
-        operation = slot.operation.value
-        slot.how.tag = next(_tags)
-        slot.how.timeout_ms = 0
-        self.slots.append(slot)
+        how = slot[5]
+        self.waiting[how.tag] = future
+        how.tag = next(_tags)
+        operation = slot[6].value
+        self.give(slot)
         try:
             return await future
         except asyncio.CancelledError:
@@ -231,10 +238,8 @@ class _Loop:
             held.operation_release(operation)
 
 
-# One for each event loop that lives.
-_loops: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop]" = (
-    weakref.WeakKeyDictionary()
-)
+# One for each event loop that has used a store and was not yet seen to be closed.
+_loops: Dict[asyncio.AbstractEventLoop, _Loop] = {}
 _loops_guard = threading.Lock()
 
 
@@ -250,7 +255,7 @@ def _find_loop(loop: asyncio.AbstractEventLoop) -> _Loop:
     with _loops_guard:
         found = _loops.get(loop)
         if found is None:
-            # Futures that will never be done keep their closed loop alive: end that here.
+            # What closed loops leave behind is cleared when the next one comes.
             for other, state in list(_loops.items()):
                 if other.is_closed():
                     del _loops[other]
@@ -265,27 +270,25 @@ class _Front:
     __slots__ = ("_argument", "_handle", "_loop", "__weakref__")
 
     _handle: Handle
-    _loop: Optional[_Loop]
+    _loop: Any
 
     def _slot(self) -> Tuple[_Loop, _Slot]:
-        running = _running_loop()
-        loop = self._loop
-        if loop is None or loop.number != id(running):
-            loop = self._loop = _find_loop(running)
+        loop: _Loop = self._loop
+        if loop.thread != _get_ident() or not loop.is_running():
+            loop = self._loop = _find_loop(_running_loop())
         try:
-            return loop, loop.slots.pop()
+            return loop, loop.take()
         except IndexError:
-            return loop, _Slot(loop.queue.pointer)
+            return loop, _new_slot(loop.queue.pointer)
 
     async def _finish(self, status: int, loop: _Loop, slot: _Slot) -> _Outcome:
         if status == _PENDING:
             return await loop.wait(slot)
         if status == _DONE:
-            outcome = _Outcome(slot.out)
-            slot.how.timeout_ms = 0
-            loop.slots.append(slot)
+            outcome = _Outcome(slot[0])
+            loop.give(slot)
             return outcome
-        error, slot.error.value = slot.error.value, None
+        error, slot[7].value = slot[7].value, None
         raise failure(status, error)
 
     async def _call(
@@ -293,7 +296,7 @@ class _Front:
     ) -> _Outcome:
         """Raises errors, returns outcomes; those of a batch are for the caller to look at."""
         loop, slot = self._slot()
-        status = function(*arguments, *slot.references)
+        status = function(*arguments, *slot[1:5])
         if status == _PENDING:
             # Nothing of the arguments is needed any more.
             del arguments
@@ -310,12 +313,12 @@ class _Front:
         if progress is None:
             return await self._call(function, *arguments)
         loop, slot = self._slot()
-        hook = ProgressCall(progress, slot.how)
+        hook = ProgressCall(progress, slot[5])
         with hook:
             try:
-                status = function(*arguments, *slot.references)
-                slot.how.progress = None
-                slot.how.progress_user = None
+                status = function(*arguments, *slot[1:5])
+                slot[5].progress = None
+                slot[5].progress_user = None
                 outcome = await self._finish(status, loop, slot)
                 if outcome.error is not None:
                     raise outcome.error
@@ -349,7 +352,7 @@ class AsyncNamespace(_Front):
         self.sync = namespace
         self._handle = namespace._handle
         self._argument = namespace._argument
-        self._loop = None
+        self._loop = _NoLoop
 
     @property
     def name(self) -> str:
@@ -371,25 +374,26 @@ class AsyncNamespace(_Front):
         """The value of a key, or the default."""
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
-        running = _running_loop()
         loop = self._loop
-        if loop is None or loop.number != id(running):
-            loop = self._loop = _find_loop(running)
+        if loop.thread != _get_ident() or not loop.is_running():
+            loop = self._loop = _find_loop(_running_loop())
         try:
-            slot = loop.slots.pop()
+            slot = loop.take()
         except IndexError:
-            slot = _Slot(loop.queue.pointer)
-        status = _get_async(self._argument, key, len(key), *slot.references)
+            slot = _new_slot(loop.queue.pointer)
+        out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
+        status = _get_async(
+            self._argument, key, len(key), how_ref, out_ref, operation_ref, error_ref
+        )
         if status == _DONE:
-            out = slot.out
             found = out.status
             if found == 0:
                 value = out.data[: out.size]
-                _clear(slot.references[1])
-                loop.slots.append(slot)
+                _clear(out_ref)
+                loop.give(slot)
                 return value
             if found == 1:
-                loop.slots.append(slot)
+                loop.give(slot)
                 return default
         outcome = await self._finish(status, loop, slot)
         if outcome.error is not None:
@@ -408,12 +412,22 @@ class AsyncNamespace(_Front):
         """Whether the key is there."""
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
-        loop, slot = self._slot()
-        status = _exists_async(self._argument, key, len(key), *slot.references)
-        if status == _DONE and slot.out.status >= 0:
-            found: bool = slot.out.status == 0
-            loop.slots.append(slot)
-            return found
+        loop = self._loop
+        if loop.thread != _get_ident() or not loop.is_running():
+            loop = self._loop = _find_loop(_running_loop())
+        try:
+            slot = loop.take()
+        except IndexError:
+            slot = _new_slot(loop.queue.pointer)
+        out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
+        status = _exists_async(
+            self._argument, key, len(key), how_ref, out_ref, operation_ref, error_ref
+        )
+        if status == _DONE:
+            found = out.status
+            if found >= 0:
+                loop.give(slot)
+                return bool(found == 0)
         outcome = await self._finish(status, loop, slot)
         if outcome.error is not None:
             raise outcome.error
@@ -437,7 +451,14 @@ class AsyncNamespace(_Front):
         if value.__class__ is not bytes or len(value) > LARGE_VALUE:
             await self._write(lib.namespace_put_async, key, value, options)
             return
-        loop, slot = self._slot()
+        loop = self._loop
+        if loop.thread != _get_ident() or not loop.is_running():
+            loop = self._loop = _find_loop(_running_loop())
+        try:
+            slot = loop.take()
+        except IndexError:
+            slot = _new_slot(loop.queue.pointer)
+        out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
         status = _put_async(
             self._argument,
             key,
@@ -445,10 +466,13 @@ class AsyncNamespace(_Front):
             value,
             len(value),
             options,
-            *slot.references,
+            how_ref,
+            out_ref,
+            operation_ref,
+            error_ref,
         )
-        if status == _DONE and slot.out.status == 0:
-            loop.slots.append(slot)
+        if status == _DONE and out.status == 0:
+            loop.give(slot)
             return
         outcome = await self._finish(status, loop, slot)
         if outcome.error is not None:
@@ -459,7 +483,7 @@ class AsyncNamespace(_Front):
         with Borrowed(value) as (pointer, size):
             loop, slot = self._slot()
             status = function(
-                self._handle.pointer, key, len(key), pointer, size, options, *slot.references
+                self._handle.pointer, key, len(key), pointer, size, options, *slot[1:5]
             )
         outcome = await self._finish(status, loop, slot)
         if outcome.error is not None:
@@ -536,7 +560,7 @@ class AsyncNamespace(_Front):
                 pointer,
                 size,
                 options,
-                *slot.references,
+                *slot[1:5],
             )
         outcome = await self._finish(status, loop, slot)
         if outcome.error is not None:
@@ -559,12 +583,22 @@ class AsyncNamespace(_Front):
         """Removes the key. Says whether it was there."""
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
-        loop, slot = self._slot()
-        status = _delete_async(self._argument, key, len(key), *slot.references)
-        if status == _DONE and slot.out.status >= 0:
-            found: bool = slot.out.status == 0
-            loop.slots.append(slot)
-            return found
+        loop = self._loop
+        if loop.thread != _get_ident() or not loop.is_running():
+            loop = self._loop = _find_loop(_running_loop())
+        try:
+            slot = loop.take()
+        except IndexError:
+            slot = _new_slot(loop.queue.pointer)
+        out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
+        status = _delete_async(
+            self._argument, key, len(key), how_ref, out_ref, operation_ref, error_ref
+        )
+        if status == _DONE:
+            found = out.status
+            if found >= 0:
+                loop.give(slot)
+                return bool(found == 0)
         outcome = await self._finish(status, loop, slot)
         if outcome.error is not None:
             raise outcome.error
@@ -670,9 +704,10 @@ class AsyncNamespace(_Front):
     ) -> Tuple[BatchResult, List[Any]]:
         wanted = list(keys)
         joined, offsets, count = pack(wanted)
-        outcome = await self._call(
-            function, self._handle.pointer, joined, offsets, count, int(mode)
-        )
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            outcome = await self._call(
+                function, self._handle.pointer, joined, offsets, count, int(mode)
+            )
         assert outcome.batch is not None
         return outcome.batch, wanted
 
@@ -682,17 +717,18 @@ class AsyncNamespace(_Front):
         keys, values = split_items(items)
         key_bytes, key_offsets, count = pack(keys)
         value_bytes, value_offsets, _ = pack(values)
-        outcome = await self._call(
-            function,
-            self._handle.pointer,
-            key_bytes,
-            key_offsets,
-            value_bytes,
-            value_offsets,
-            count,
-            int(mode),
-            options,
-        )
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            outcome = await self._call(
+                function,
+                self._handle.pointer,
+                key_bytes,
+                key_offsets,
+                value_bytes,
+                value_offsets,
+                count,
+                int(mode),
+                options,
+            )
         assert outcome.batch is not None
         return outcome.batch, keys
 
@@ -825,9 +861,10 @@ class AsyncNamespace(_Front):
 
     async def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        outcome = await self._call(
-            lib.namespace_apply_async, self._handle.pointer, batch.pointer
-        )
+        with LARGE if len(batch) >= LARGE_BATCH else _SMALL:
+            outcome = await self._call(
+                lib.namespace_apply_async, self._handle.pointer, batch.pointer
+            )
         assert outcome.batch is not None
         outcome.batch.raise_for_status()
         return outcome.batch
@@ -892,7 +929,8 @@ class AsyncNamespace(_Front):
 
     async def clear(self) -> None:
         """Removes all keys at one instant."""
-        await self._call(lib.namespace_clear_async, self._handle.pointer)
+        with LARGE:
+            await self._call(lib.namespace_clear_async, self._handle.pointer)
 
     # --- Limits, shards, figures -----------------------------------------------------------------
 
@@ -967,7 +1005,7 @@ class AsyncStorageManager(_Front):
         else:
             self.sync = StorageManager(directory, **options)
         self._handle = self.sync._handle
-        self._loop = None
+        self._loop = _NoLoop
 
     def __repr__(self) -> str:
         return f"<rkvs.aio.AsyncStorageManager of {self.sync!r}>"

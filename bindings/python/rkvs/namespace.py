@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Dict,
     Iterable,
     Iterator,
     List,
@@ -62,12 +65,63 @@ T = TypeVar("T")
 #: Pairs of key and value, or a mapping of them.
 Items = Union["Mapping[Any, BytesLike]", "Iterable[Tuple[BytesLike, BytesLike]]"]
 
+# Calls on one key hold the interpreter lock, which is fine as long as nobody holds the lock of a
+# shard for long. Large batches do: while one runs, these names stand for calls that let go of it.
 _get_into = _ffi.quick("namespace_get_into")
 _put = _ffi.quick("namespace_put")
 _set = _ffi.quick("namespace_set")
 _exists = _ffi.quick("namespace_exists")
 _delete = _ffi.quick("namespace_delete_key")
 _consume = _ffi.quick("namespace_consume")
+_point: _ffi.Functions = held
+
+_HOLDING: Dict[str, Any] = {
+    name: globals()[name]
+    for name in ("_get_into", "_put", "_set", "_exists", "_delete", "_consume", "_point")
+}
+_LETTING_GO: Dict[str, Any] = {
+    "_get_into": _ffi.quick("namespace_get_into", hold=False),
+    "_put": _ffi.quick("namespace_put", hold=False),
+    "_set": _ffi.quick("namespace_set", hold=False),
+    "_exists": _ffi.quick("namespace_exists", hold=False),
+    "_delete": _ffi.quick("namespace_delete_key", hold=False),
+    "_consume": _ffi.quick("namespace_consume", hold=False),
+    "_point": lib,
+}
+
+
+class Large:
+    """For the time of a batch of many items: ``with LARGE:``. For all namespaces, by any thread.
+
+    Whoever enters has the interpreter lock, so that no call that holds it can be under way.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+        _ffi.after_fork_in_child(self.renew)
+
+    def renew(self) -> None:
+        self._guard = threading.RLock()
+        self.running = 0
+
+    def __enter__(self) -> None:
+        with self._guard:
+            self.running += 1
+            if self.running == 1:
+                globals().update(_LETTING_GO)
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self.running -= 1
+            if self.running == 0:
+                globals().update(_HOLDING)
+
+
+LARGE = Large()
+# Fewer are done in less than a millisecond.
+LARGE_BATCH = 2048
+_SMALL: Any = contextlib.nullcontext()
+
 _value_view = _ffi.quick("value_view")
 _value_release = _ffi.quick("value_release")
 
@@ -225,7 +279,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         """
         data = to_key(key)
         value = _ffi.pointer_slot()
-        call(held.namespace_get, self._handle.pointer, data, len(data), ref(value))
+        call(_point.namespace_get, self._handle.pointer, data, len(data), ref(value))
         return _ffi.value_memory(value.value) if value.value else None
 
     def get_with_version(self, key: BytesLike) -> Optional[Tuple[bytes, int]]:
@@ -236,7 +290,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         data = to_key(key)
         value, version = _ffi.pointer_slot(), _ffi.number64()
         call(
-            held.namespace_get_with_version,
+            _point.namespace_get_with_version,
             self._handle.pointer,
             data,
             len(data),
@@ -406,7 +460,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         """
         version = _ffi.number64()
         options = write_options(expire, expire_at)
-        status = self._write(held.namespace_add, to_key(key), value, options, ref(version))
+        status = self._write(_point.namespace_add, to_key(key), value, options, ref(version))
         return version.value if status == 0 else None
 
     def update_existing(
@@ -426,7 +480,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         data = to_key(key)
         old = _ffi.pointer_slot()
         options = write_options(expire, expire_at, keep_ttl)
-        if self._write(held.namespace_update, data, value, options, ref(old)):
+        if self._write(_point.namespace_update, data, value, options, ref(old)):
             raise KeyNotFoundError(repr(data), key=data)
         return value_bytes(old)
 
@@ -455,7 +509,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         options = write_options(expire, expire_at, keep_ttl)
         with Borrowed(value) as (pointer, size):
             status = call(
-                held.namespace_compare_and_set,
+                _point.namespace_compare_and_set,
                 self._handle.pointer,
                 data,
                 len(data),
@@ -474,7 +528,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         expected = unsigned("version", version)
         return (
             call(
-                held.namespace_compare_and_delete, self._handle.pointer, data, len(data), expected
+                _point.namespace_compare_and_delete, self._handle.pointer, data, len(data), expected
             )
             == 0
         )
@@ -568,7 +622,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         """
         data = to_key(key)
         left = _ffi.signed64()
-        if call(held.namespace_ttl, self._handle.pointer, data, len(data), ref(left)):
+        if call(_point.namespace_ttl, self._handle.pointer, data, len(data), ref(left)):
             raise KeyNotFoundError(repr(data), key=data)
         return None if left.value < 0 else left.value / 1000
 
@@ -582,13 +636,13 @@ class Namespace(MutableMapping[bytes, bytes]):
         """Gives the entry another expiry. Says whether the key is there."""
         data = to_key(key)
         options = write_options(expire, expire_at)
-        return call(held.namespace_touch, self._handle.pointer, data, len(data), options) == 0
+        return call(_point.namespace_touch, self._handle.pointer, data, len(data), options) == 0
 
     def persist(self, key: BytesLike) -> bool:
         """Takes the expiry away. Says whether there was one."""
         data = to_key(key)
         had_one = _ffi.number32()
-        call(held.namespace_persist, self._handle.pointer, data, len(data), ref(had_one))
+        call(_point.namespace_persist, self._handle.pointer, data, len(data), ref(had_one))
         return bool(had_one.value)
 
     def _count(
@@ -627,7 +681,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         >>> ns.incr("visits"), ns.incr("visits", 10), ns.decr("visits"), ns["visits"]
         (1, 11, 10, b'10')
         """
-        return self._count(held.namespace_increment, key, delta, initial, expire)
+        return self._count(_point.namespace_increment, key, delta, initial, expire)
 
     def decrement(
         self,
@@ -638,7 +692,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         expire: Optional[Expire] = None,
     ) -> int:
         """Takes from the decimal number that the value is, and returns what is left."""
-        return self._count(held.namespace_decrement, key, delta, initial, expire)
+        return self._count(_point.namespace_decrement, key, delta, initial, expire)
 
     incr = increment
     decr = decrement
@@ -679,9 +733,10 @@ class Namespace(MutableMapping[bytes, bytes]):
         """Status, result and error of a packed batch of keys."""
         joined, offsets, count = pack(keys)
         result, error = _ffi.pointer_slot(), _ffi.pointer_slot()
-        status = function(
-            self._handle.pointer, joined, offsets, count, int(mode), ref(result), ref(error)
-        )
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            status = function(
+                self._handle.pointer, joined, offsets, count, int(mode), ref(result), ref(error)
+            )
         if not result.value:
             raise failure(status, error.value)
         return status, result, error.value
@@ -794,7 +849,8 @@ class Namespace(MutableMapping[bytes, bytes]):
         result = _ffi.pointer_slot()
         # Without a place for results nobody collects the old values.
         wanted = ref(result) if collect else None
-        status = function(*arguments, wanted, ref(error))
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            status = function(*arguments, wanted, ref(error))
         if status == 0 and not result.value:
             return None
         if not result.value:
@@ -879,7 +935,8 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def _multiple(self, function: Any, keys: Iterable[BytesLike], mode: BatchMode) -> BatchResult:
         joined, offsets, count = pack(list(keys))
-        return run_batch(function, self._handle.pointer, joined, offsets, count, int(mode))
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            return run_batch(function, self._handle.pointer, joined, offsets, count, int(mode))
 
     def _multiple_items(
         self, function: Any, items: Items, mode: BatchMode, options: Any
@@ -887,17 +944,18 @@ class Namespace(MutableMapping[bytes, bytes]):
         keys, values = split_items(items)
         key_bytes, key_offsets, count = pack(keys)
         value_bytes_, value_offsets, _ = pack(values)
-        return run_batch(
-            function,
-            self._handle.pointer,
-            key_bytes,
-            key_offsets,
-            value_bytes_,
-            value_offsets,
-            count,
-            int(mode),
-            options,
-        )
+        with LARGE if count >= LARGE_BATCH else _SMALL:
+            return run_batch(
+                function,
+                self._handle.pointer,
+                key_bytes,
+                key_offsets,
+                value_bytes_,
+                value_offsets,
+                count,
+                int(mode),
+                options,
+            )
 
     def get_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
@@ -951,7 +1009,8 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        result = run_batch(lib.namespace_apply, self._handle.pointer, batch.pointer)
+        with LARGE if len(batch) >= LARGE_BATCH else _SMALL:
+            result = run_batch(lib.namespace_apply, self._handle.pointer, batch.pointer)
         result.raise_for_status()
         return result
 
@@ -1055,7 +1114,8 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def clear(self) -> None:
         """Removes all keys at one instant."""
-        call(lib.namespace_clear, self._handle.pointer, None)
+        with LARGE:
+            call(lib.namespace_clear, self._handle.pointer, None)
 
     # --- Limits, shards, figures -----------------------------------------------------------------
 

@@ -437,3 +437,32 @@ def test_a_deleted_namespace_says_so(store, ns):
     ):
         with pytest.raises(rkvs.NamespaceDeletedError):
             use()
+
+
+def test_calls_let_go_of_the_interpreter_while_a_large_batch_runs(ns):
+    from rkvs import namespace
+
+    holding = namespace._get_into
+    items = {b"%d" % i: b"x" for i in range(50_000)}
+    seen = set()
+    stop = threading.Event()
+
+    def look():
+        while not stop.is_set():
+            if namespace.LARGE.running and namespace._get_into is not holding:
+                seen.add(ns.get(b"1"))
+                ns[b"other"] = b"y"
+                ns.incr("n")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(100):
+        ns.set_many(items)
+        if seen:
+            break
+    stop.set()
+    thread.join()
+    assert seen <= {b"x", None} and seen
+    assert namespace._get_into is holding and namespace._point is namespace.held
+    assert namespace.LARGE.running == 0
+    assert len(ns) == 50_002
