@@ -267,8 +267,9 @@ void Executor::close() noexcept {
     closed_ = true;
   }
   while (const std::shared_ptr<AsyncOperation> operation = next_to_close()) {
-    operation->token_.cancel();
+    // In this order: one that begins in between would say that it was cancelled.
     end(*operation, closed());
+    operation->token_.cancel();
   }
   std::unique_ptr<Pool> pools[2];
   {

@@ -52,7 +52,7 @@ Entry* Shard::remove(const HashedKey& key) {
     entry = *slot;
     erase_from_table(key.hash);
   } else {
-    if (extra_ != nullptr) entry = find_overflow(key);
+    if (extra_ != nullptr) entry = find_overflow(key.hash, key.key);
     if (entry == nullptr) return nullptr;
     erase_from_overflow(entry);
   }
