@@ -173,11 +173,15 @@ TEST_F(CApiAsync, CompletionsCarryWhatTheOperationReturns) {
              RKVS_OP_GET_MULTIPLE);
   ASSERT_EQ(rkvs_batch_result_count(c.batch), 2U);
   rkvs_completion_clear(&c);
-  c = expect(rkvs_scan_next_async(world.scan, 1000, &how, nullptr, nullptr, nullptr),
-             RKVS_OP_SCAN_NEXT);
-  EXPECT_GT(rkvs_batch_result_count(c.batch), 0U);
-  EXPECT_EQ(c.number, rkvs_scan_is_done(world.scan));
-  rkvs_completion_clear(&c);
+  size_t scanned = 0;  // a step may come back with nothing
+  while (rkvs_scan_is_done(world.scan) == 0) {
+    c = expect(rkvs_scan_next_async(world.scan, 1000, &how, nullptr, nullptr, nullptr),
+               RKVS_OP_SCAN_NEXT);
+    scanned += rkvs_batch_result_count(c.batch);
+    EXPECT_EQ(c.number, rkvs_scan_is_done(world.scan));
+    rkvs_completion_clear(&c);
+  }
+  EXPECT_EQ(scanned, 11U);
   c = expect(rkvs_namespace_list_keys_async(ns, &how, nullptr, nullptr, nullptr),
              RKVS_OP_LIST_KEYS);
   EXPECT_EQ(rkvs_list_count(c.list), 11U);
