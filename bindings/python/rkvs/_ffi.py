@@ -16,6 +16,7 @@ Calls come in three kinds:
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import pathlib
 from array import array
@@ -721,8 +722,23 @@ def pack(items: Sequence[Any]) -> Tuple[bytes, Any, int]:
     """
     if not set(map(type, items)) <= _BYTES_ALONE:
         items = [to_bytes(item) for item in items]
-    offsets = array("Q", accumulate(map(len, items), initial=0))
-    return b"".join(items), (c_uint64 * len(offsets)).from_buffer(offsets), len(items)
+    count, sizes = len(items), list(map(len, items))
+    if count <= _EVEN_ITEMS and count and sizes.count(sizes[0]) == count:
+        return b"".join(items), _even_offsets(count, sizes[0]), count
+    offsets = array("Q", accumulate(sizes, initial=0))
+    return b"".join(items), (c_uint64 * (count + 1)).from_buffer(offsets), count
+
+
+# Items of one size, in batches of one size, are common; making the numbers takes as long as a fifth
+# of the batch.
+_EVEN_ITEMS = 4096
+
+
+@functools.lru_cache(maxsize=16)
+def _even_offsets(count: int, size: int) -> Any:
+    """What pack() returns for `count` items of `size`; nobody changes it."""
+    offsets = array("Q", range(0, (count + 1) * size, size) if size else bytes(8 * (count + 1)))
+    return (c_uint64 * (count + 1)).from_buffer(offsets)
 
 
 _BYTES_ALONE = {bytes}

@@ -155,7 +155,10 @@ class _NoLoop:
     """Stands for the loop of an object that none has used yet."""
 
     thread = 0
-    is_running = staticmethod(_never)
+
+    @staticmethod
+    def is_running() -> bool:
+        return False
 
 
 class _Loop:

@@ -144,3 +144,16 @@ def test_an_atomic_batch_copies_what_it_is_given(ns):
     ns.apply(batch)
     ns.apply(batch)
     assert ns["a"] == b"before"
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000, 4096, 4097])
+@pytest.mark.parametrize("size", [0, 1, 100])
+def test_items_of_one_size_and_of_almost_one_size(ns, count, size):
+    keys = [b"%06d" % i for i in range(count)]
+    values = [bytes([i % 256]) * size for i in range(count)]
+    ns.set_many(zip(keys, values))
+    assert ns.get_many(keys) == values
+    values[-1] += b"!"
+    ns.set_many(zip(keys, values))
+    assert ns.get_many(keys) == values
+    assert ns.get_many([b""] * count) == [None] * count
