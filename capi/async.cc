@@ -111,10 +111,11 @@ void rkvs_completion_retain(const rkvs_completion* completion) {
 
 void rkvs_completion_clear(rkvs_completion* completion) {
   if (completion == nullptr) return;
-  rkvs_value_release(completion->value);
-  rkvs_batch_result_release(completion->batch);
-  rkvs_list_release(completion->list);
-  rkvs_namespace_release(completion->ns);
-  rkvs_error_release(completion->error);
+  // Most have one part or none.
+  if (completion->value != nullptr) rkvs_value_release(completion->value);
+  if (completion->batch != nullptr) rkvs_batch_result_release(completion->batch);
+  if (completion->list != nullptr) rkvs_list_release(completion->list);
+  if (completion->ns != nullptr) rkvs_namespace_release(completion->ns);
+  if (completion->error != nullptr) rkvs_error_release(completion->error);
   *completion = {};
 }

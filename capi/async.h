@@ -185,16 +185,15 @@ rkvs_status launch(Work& work, const Delivery& delivery, rkvs_completion* out,
   const bool is_inline = delivery.allow_inline && out != nullptr;
   if (is_inline && work.may_run_now()) {
     if (delivery.queue != nullptr && delivery.queue->is_closed()) return refuse_closed(error);
-    rkvs_completion completion = {};
-    Outcome outcome{completion};
+    *out = {};
+    Outcome outcome{*out};
     Status status;
-    work.prepare(completion);
+    work.prepare(*out);
     if (try_work(work, outcome, status)) {
-      finish_completion(completion, delivery, work.kind, status, outcome.error_index);
-      *out = completion;
+      finish_completion(*out, delivery, work.kind, status, outcome.error_index);
       return RKVS_DONE;
     }
-    rkvs_completion_clear(&completion);
+    rkvs_completion_clear(out);
   }
   if (!is_inline && delivery.queue != nullptr && work.may_run_now()) {
     // Done at once, and told through the queue.

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "capi/async.h"
@@ -89,9 +90,10 @@ struct Reply {
 
 inline void set_value(Outcome& outcome, rkvs_value* value) noexcept {
   rkvs_completion& completion = outcome.completion;
+  const std::string_view bytes = entry_of(value)->value();
   completion.value = value;
-  completion.data = rkvs_value_data(value);
-  completion.size = rkvs_value_size(value);
+  completion.data = bytes.data();
+  completion.size = bytes.size();
 }
 
 }  // namespace rkvs::capi

@@ -39,6 +39,10 @@ Status check_size(std::size_t struct_size) {
 // InvalidArgument, Unsupported.
 template <typename T>
 Status read_struct(const T* from, T& to) {
+  if (from != nullptr && from->struct_size == sizeof(T)) [[likely]] {
+    to = *from;
+    return Status();
+  }
   std::memset(&to, 0, sizeof to);
   if (from == nullptr) return Status();
   const std::size_t size = from->struct_size;

@@ -98,7 +98,7 @@
  *   RKVS_DONE      done, and *out says what came of it; nothing is called or queued. Only where
  *                  `how->flags` has RKVS_ALLOW_INLINE and `out` is not NULL.
  *   RKVS_PENDING   it will complete exactly once, whatever happens: success, failure, timeout,
- *                  cancel, close. *out is not touched.
+ *                  cancel, close. *out says nothing, and has nothing to be cleared.
  *   an error       it was refused, and will never complete.
  *
  * A completion goes either to a callback or to a queue, as `how` says, exactly one of the two.
