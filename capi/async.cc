@@ -5,8 +5,6 @@
 
 #include "capi/options.h"
 
-using rkvs::Status;
-using rkvs::StatusCode;
 using namespace rkvs::capi;
 
 namespace rkvs::capi {

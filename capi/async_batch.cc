@@ -14,7 +14,6 @@ using rkvs::BatchMode;
 using rkvs::BatchResult;
 using rkvs::OperationOptions;
 using rkvs::Status;
-using rkvs::StatusCode;
 using rkvs::WriteOptions;
 using rkvs::internal::AsyncAccess;
 using rkvs::internal::AsyncLane;
@@ -32,7 +31,7 @@ struct BatchWorkBase : NamespaceWork {
   }
   Status run(Outcome& outcome, const OperationOptions* /*options*/) {
     BatchResult result = static_cast<Derived*>(this)->run_batch();
-    const Status status = result.status;
+    Status status = result.status;
     outcome.error_index = status.is_error() ? index_of_failure(result) : -1;
     outcome.completion.batch->result = std::move(result);
     return status;

@@ -85,7 +85,7 @@ struct ScanWork : LongNamespaceWork {
     if (std::exchange(has_claim, false)) scan->busy.store(false, std::memory_order_release);
   }
   Status run(Outcome& outcome, const OperationOptions* /*options*/) {
-    if (const Status bad = next_items(*scan, limit, outcome.completion.batch); !bad.ok()) {
+    if (Status bad = next_items(*scan, limit, outcome.completion.batch); !bad.ok()) {
       return bad;
     }
     outcome.completion.number = scan->left_over.empty() && scan->scan.is_done() ? 1 : 0;

@@ -11,7 +11,6 @@ using rkvs::AtomicBatch;
 using rkvs::BatchResult;
 using rkvs::CounterOptions;
 using rkvs::Status;
-using rkvs::WriteOptions;
 using namespace rkvs::capi;
 
 namespace {

@@ -9,12 +9,9 @@
 #include "capi/manager.h"
 #include "capi/options.h"
 
-using rkvs::BatchItem;
 using rkvs::BatchMode;
 using rkvs::BatchResult;
-using rkvs::KeyValue;
 using rkvs::Status;
-using rkvs::StatusCode;
 using rkvs::WriteOptions;
 using namespace rkvs::capi;
 

@@ -8,9 +8,7 @@
 #include "capi/value.h"
 
 using rkvs::BatchItem;
-using rkvs::BatchResult;
 using rkvs::ScanItem;
-using rkvs::Status;
 using rkvs::StatusCode;
 using namespace rkvs::capi;
 
@@ -131,17 +129,16 @@ rkvs_status rkvs_batch_result_view(rkvs_batch_result* result, rkvs_batch_view* v
     if (const rkvs_status bad = check(result)) return refuse_argument(bad, error, "not a result");
     const rkvs::internal::MutexLock lock(result->mutex);
     if (result->columns.block == nullptr) result->columns = make_columns(result->result.items);
-    const rkvs_batch_result::Columns& columns = result->columns;
     rkvs_batch_view out = {};
     out.status = code_of(result->result.status.code());
     out.count = result->result.items.size();
     out.total_processed = result->result.total_processed;
     out.duration_ns = static_cast<uint64_t>(result->result.duration.count());
-    out.statuses = columns.statuses;
-    out.versions = columns.versions;
-    out.has_value = columns.has_value;
-    out.values = columns.values;
-    out.value_offsets = columns.value_offsets;
+    out.statuses = result->columns.statuses;
+    out.versions = result->columns.versions;
+    out.has_value = result->columns.has_value;
+    out.values = result->columns.values;
+    out.value_offsets = result->columns.value_offsets;
     out.keys = result->has_keys ? result->keys.data() : nullptr;
     out.key_offsets = result->has_keys ? result->key_offsets.data() : nullptr;
     return finish(write_struct(out, view), error);

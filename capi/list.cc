@@ -4,7 +4,6 @@
 
 #include "capi/options.h"
 
-using rkvs::Status;
 using rkvs::StatusCode;
 using namespace rkvs::capi;
 

@@ -9,7 +9,6 @@
 using rkvs::CounterOptions;
 using rkvs::Result;
 using rkvs::Status;
-using rkvs::StatusCode;
 using rkvs::Value;
 using rkvs::VersionedValue;
 using rkvs::WriteOptions;

@@ -10,7 +10,6 @@
 using rkvs::NamespaceConfig;
 using rkvs::OperationOptions;
 using rkvs::Status;
-using rkvs::StatusCode;
 using namespace rkvs::capi;
 
 const char* rkvs_namespace_name(const rkvs_namespace* ns) {

@@ -6,7 +6,6 @@
 
 #include "capi/internal.h"
 
-using rkvs::Status;
 using rkvs::StatusCode;
 
 namespace rkvs::capi {
