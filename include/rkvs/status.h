@@ -131,7 +131,7 @@ class [[nodiscard]] Result {
   // `other` is ok() as before; what it holds is what a move leaves.
   Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
       : status_(std::move(other.status_)) {
-    if (ok()) std::construct_at(&value_, std::move(other.value_));
+    if (other.ok()) std::construct_at(&value_, std::move(other.value_));
   }
   Result& operator=(const Result& other) {
     if (this != &other) *this = Result(other);
@@ -140,9 +140,10 @@ class [[nodiscard]] Result {
   Result& operator=(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
     static_assert(std::is_nothrow_move_constructible_v<T>);
     if (this == &other) return *this;
+    const bool has_value = other.ok();
     if (ok()) std::destroy_at(&value_);
     status_ = std::move(other.status_);
-    if (ok()) std::construct_at(&value_, std::move(other.value_));
+    if (has_value) std::construct_at(&value_, std::move(other.value_));
     return *this;
   }
   ~Result() {
