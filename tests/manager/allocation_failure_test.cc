@@ -505,7 +505,7 @@ const Operation kOperations[] = {
      StatusCode::kOk, true},
     {"Clear", [](Store& s) { return s.users.clear().code(); }},
     {"ListKeys", [](Store& s) { return s.users.list_keys().code(); }},
-    {"Scan",
+    {"ScanThatGoesOn",
      [](Store& s) {
        auto scan = s.users.scan({.with_values = true});
        if (!scan.ok()) return scan.code();
