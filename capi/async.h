@@ -42,6 +42,13 @@ struct Outcome {
   rkvs_completion& completion;
   // Of the item that an error is about.
   int64_t error_index = -1;
+  // A best-effort batch that is RKVS_OK although locks could not be had: it did nothing with those
+  // items, and may be tried again where there is time.
+  bool has_timed_out = false;
+
+  StatusCode code(const Status& status) const noexcept {
+    return has_timed_out ? StatusCode::kTimeout : status.code();
+  }
 };
 
 // Fills in what all completions have.
@@ -112,7 +119,7 @@ bool try_work(Work& work, Outcome& outcome, Status& status) {
       [](void* context) {
         auto& self = *static_cast<Attempt*>(context);
         self.status = run_work(self.work, self.outcome, nullptr);
-        return self.status.code();
+        return self.outcome.code(self.status);
       },
       &attempt);
 }
@@ -137,7 +144,7 @@ class Pending final : public PendingBase {
       status_ = StatusCode::kNoMemory;
     }
     error_index_ = outcome.error_index;
-    return status_.code();
+    return outcome.code(status_);
   }
 
   void complete(const Status& not_run) noexcept override {

@@ -1,4 +1,5 @@
 // Asynchronous batches.
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <utility>
@@ -33,6 +34,9 @@ struct BatchWorkBase : NamespaceWork {
     BatchResult result = static_cast<Derived*>(this)->run_batch();
     Status status = result.status;
     outcome.error_index = status.is_error() ? index_of_failure(result) : -1;
+    outcome.has_timed_out =
+        std::any_of(result.items.begin(), result.items.end(),
+                    [](const BatchItem& item) { return item.code == StatusCode::kTimeout; });
     outcome.completion.batch->result = std::move(result);
     return status;
   }

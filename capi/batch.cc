@@ -26,10 +26,22 @@ BatchInput refused(int64_t index, const char* why) {
   return input;
 }
 
-// One item of either form; false where it is none. Bytes beyond `most` + 1 are left out.
+// What stands in for the bytes of a key that is too large: batches hash all keys before they look
+// at their sizes. Zeros that nobody writes to, in memory that nobody pays for.
+char no_key[kLargestMaxKeySize + 1];
+
+// The bytes of an item. One that is larger than `most` keeps a size that says so, and is never
+// read: the caller may have no such bytes. A value of that size is refused before anything looks at
+// it, and so need not be as long as it says.
+std::string_view view_up_to(std::size_t most, const void* bytes, std::size_t size) {
+  if (size <= most) return view(bytes, size);
+  return {no_key, most + 1};
+}
+
+// One item of either form; false where it is none.
 bool read(const rkvs_slice* from, std::size_t i, std::size_t most, std::string_view& to) {
   if (check_bytes(from[i].data, from[i].size) != RKVS_OK) return false;
-  to = view(from[i].data, std::min(from[i].size, most + 1));
+  to = view_up_to(most, from[i].data, from[i].size);
   return true;
 }
 
@@ -39,8 +51,7 @@ bool read(const Packed& from, std::size_t i, std::size_t most, std::string_view&
   if (end < begin || end > PTRDIFF_MAX || (from.bytes == nullptr && end != begin)) return false;
   // Nothing is added to a pointer that may be NULL.
   to = end == begin ? std::string_view()
-                    : view(static_cast<const char*>(from.bytes) + begin,
-                           std::min<std::size_t>(end - begin, most + 1));
+                    : view_up_to(most, static_cast<const char*>(from.bytes) + begin, end - begin);
   return true;
 }
 
@@ -93,20 +104,27 @@ BatchInput read_items(const Packed& keys, const Packed& values, std::size_t coun
 }
 
 void BatchInput::own() {
+  // What is too large is not the caller's: see view_up_to().
+  const auto size_of = [](std::string_view piece, std::size_t most) {
+    return piece.size() <= most ? piece.size() : 0;
+  };
   std::size_t total = 0;
-  for (const std::string_view key : keys) total += key.size();
-  for (const KeyValue& item : items) total += item.key.size() + item.value.size();
+  for (const std::string_view key : keys) total += size_of(key, kLargestMaxKeySize);
+  for (const KeyValue& item : items) {
+    total += size_of(item.key, kLargestMaxKeySize) + size_of(item.value, kLargestValueSize);
+  }
   bytes = std::make_unique<char[]>(total + 1);
   char* end = bytes.get();
-  const auto take = [&end](std::string_view& piece) {
+  const auto take = [&](std::string_view& piece, std::size_t most) {
+    if (piece.size() > most) return;
     if (!piece.empty()) std::memcpy(end, piece.data(), piece.size());
     piece = {end, piece.size()};
     end += piece.size();
   };
-  for (std::string_view& key : keys) take(key);
+  for (std::string_view& key : keys) take(key, kLargestMaxKeySize);
   for (KeyValue& item : items) {
-    take(item.key);
-    take(item.value);
+    take(item.key, kLargestMaxKeySize);
+    take(item.value, kLargestValueSize);
   }
 }
 

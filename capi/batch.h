@@ -64,9 +64,9 @@ struct BatchInput {
   void own();
 };
 
-// What the caller's arrays hold; may throw std::bad_alloc. Of a key or value beyond the largest
-// size there is only one byte more than that is taken: the operation treats it as any that is too
-// large, and no more is read. InvalidArgument.
+// What the caller's arrays hold; may throw std::bad_alloc. A key or value beyond the largest size
+// there is becomes one of a byte more than that, of which the caller's bytes are not read: the
+// operation treats it as any that is too large. InvalidArgument.
 BatchInput read_keys(const rkvs_slice* keys, std::size_t count);
 BatchInput read_keys(const Packed& keys, std::size_t count);
 BatchInput read_items(const rkvs_slice* keys, const rkvs_slice* values, std::size_t count);

@@ -29,8 +29,9 @@
  * 2. THREADS
  *
  * Every function may be called by any number of threads at the same time, with the same handles,
- * unless its description says otherwise. Operations on one key are linearizable. A handle must not
- * be used by a call that begins after its last reference was released.
+ * unless its description says otherwise. Operations on one key are linearizable. The last reference
+ * of a handle must not be released before every call that was given the handle has returned (what
+ * asynchronous calls began may still be on): a thread that cannot know retains one of its own.
  *
  * A thread belongs to the program while it calls a function here, and to rkvs while rkvs calls the
  * program back: see ASYNCHRONOUS CALLS for what callbacks may do.
@@ -120,7 +121,9 @@
  * and all callbacks have returned.
  *
  * The time-out of an operation is `how->timeout_ms`, or else the namespace's lock_timeout; for
- * whole-store operations, which have none, there is none.
+ * whole-store operations, which have none, there is none. It is about waiting: for the operation's
+ * turn and for locks. One that has begun to work by then is not broken off; rkvs_operation_cancel
+ * does that.
  *
  *
  * 7. FORK
@@ -702,7 +705,8 @@ rkvs_status rkvs_manager_stop_manager_autosave(rkvs_manager* manager, rkvs_error
 
 /* ===== Namespaces: one key ==================================================================== */
 
-/* A key over 1 MiB is RKVS_E_KEY_TOO_LARGE everywhere, before a byte of it is read. */
+/* A key over 1 MiB is RKVS_E_KEY_TOO_LARGE, before a byte of it is read. An item of a _multiple
+ * batch with such a key is that only where the key is set, and RKVS_NOT_FOUND elsewhere. */
 
 /* The name, ends with NUL, as long as the handle lives. NULL for what is no namespace. */
 const char* rkvs_namespace_name(const rkvs_namespace* ns);
@@ -1150,7 +1154,7 @@ typedef struct rkvs_async {
   rkvs_callback callback;
   void* user;                      /* handed back; never followed */
   uint64_t tag;                    /* handed back */
-  uint64_t timeout_ms;             /* 0 = the namespace's lock_timeout; at most one hour */
+  uint64_t timeout_ms;             /* 0 = the namespace's lock_timeout; UINT64_MAX = for ever */
   rkvs_progress_callback progress; /* of long operations; NULL = none. Called on a thread of rkvs */
   void* progress_user;
 } rkvs_async;

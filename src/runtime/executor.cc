@@ -28,6 +28,18 @@ Status late() {
 
 }  // namespace
 
+// Marks the calling thread as one that works for an executor, which may end before the mark does.
+class Executor::OnWorkerThread {
+ public:
+  explicit OnWorkerThread(const Executor& executor) : outer_(std::exchange(current_, &executor)) {}
+  ~OnWorkerThread() { current_ = outer_; }
+  OnWorkerThread(const OnWorkerThread&) = delete;
+  OnWorkerThread& operator=(const OnWorkerThread&) = delete;
+
+ private:
+  const Executor* const outer_;
+};
+
 // Threads of its own around an io_context: boost::asio::thread_pool waits for ever in its
 // constructor when the second of its threads cannot be had.
 class Executor::Pool {
@@ -76,8 +88,13 @@ class Executor::Job {
   Job& operator=(const Job&) = delete;
 
   void run() {
-    const std::shared_ptr<AsyncOperation> operation = std::move(operation_);
-    if (operation != nullptr) operation->executor_->work(*operation);
+    std::shared_ptr<AsyncOperation> operation = std::move(operation_);
+    if (operation == nullptr) return;
+    // Still marked when the operation goes: what goes with it may be the last of its manager, which
+    // this thread cannot wait for.
+    const OnWorkerThread mark(*operation->executor_);
+    operation->executor_->work(*operation);
+    operation.reset();
   }
   // It has not come into any queue, and ends nothing.
   void disarm() { operation_.reset(); }
@@ -139,10 +156,10 @@ Status Executor::start(std::shared_ptr<AsyncOperation> operation, Lane lane,
 
 bool Executor::post(std::function<void()> work) noexcept {
   try {
-    return enqueue(Lane::kWait, [self = shared_from_this(), work = std::move(work)] {
-      const Executor* outer = std::exchange(current_, self.get());
+    return enqueue(Lane::kWait, [self = shared_from_this(), work = std::move(work)]() mutable {
+      const OnWorkerThread mark(*self);
       work();
-      current_ = outer;
+      work = nullptr;
     });
   } catch (const std::bad_alloc&) {
     return false;
@@ -193,7 +210,6 @@ Executor::Pool* Executor::begin_post(Lane lane) {
 }
 
 void Executor::work(AsyncOperation& operation) noexcept {
-  const Executor* outer = std::exchange(current_, this);
   State queued = State::kQueued;
   if (operation.state_.compare_exchange_strong(queued, State::kRunning)) {
     if (is_late(operation)) {
@@ -209,7 +225,6 @@ void Executor::work(AsyncOperation& operation) noexcept {
       }
     }
   }
-  current_ = outer;
 }
 
 bool Executor::is_late(const AsyncOperation& operation) const {

@@ -54,6 +54,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   class Job;
   class Pool;
   class PostEnd;
+  class OnWorkerThread;
 
   // What a contended operation may wait in one go, before the next one in its lane has a turn.
   static constexpr std::chrono::microseconds kWaitSlice{500};

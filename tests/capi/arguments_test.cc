@@ -465,14 +465,21 @@ TEST(CApi, BatchesOfWhatCannotBeAreRefusedWithTheIndex) {
 TEST(CApi, ASliceBeyondTheLargestKeyFailsItsItemAlone) {
   World world;
   const std::string long_key((1U << 20) + 10, 'x');
-  const rkvs_slice keys[] = {{"fine", 4}, {long_key.data(), long_key.size()}};
-  const rkvs_slice values[] = {{"1", 1}, {"2", 1}};
+  const rkvs_slice keys[] = {{"fine", 4}, {long_key.data(), long_key.size()}, {"x", PTRDIFF_MAX}};
+  const rkvs_slice values[] = {{"1", 1}, {"2", 1}, {"3", 1}};
   rkvs_batch_result* result = nullptr;
-  EXPECT_EQ(rkvs_namespace_set_multiple(world.ns, keys, values, 2, RKVS_BEST_EFFORT, nullptr,
+  EXPECT_EQ(rkvs_namespace_set_multiple(world.ns, keys, values, 3, RKVS_BEST_EFFORT, nullptr,
                                         &result, nullptr),
             RKVS_OK);
   EXPECT_EQ(rkvs_batch_result_item_status(result, 0), RKVS_OK);
   EXPECT_EQ(rkvs_batch_result_item_status(result, 1), RKVS_E_KEY_TOO_LARGE);
+  EXPECT_EQ(rkvs_batch_result_item_status(result, 2), RKVS_E_KEY_TOO_LARGE);
+  rkvs_batch_result_release(result);
+  EXPECT_EQ(rkvs_namespace_get_multiple(world.ns, keys, 3, RKVS_BEST_EFFORT, &result, nullptr),
+            RKVS_OK);
+  EXPECT_EQ(rkvs_batch_result_item_status(result, 0), RKVS_OK);
+  EXPECT_EQ(rkvs_batch_result_item_status(result, 1), RKVS_NOT_FOUND);
+  EXPECT_EQ(rkvs_batch_result_item_status(result, 2), RKVS_NOT_FOUND);
   rkvs_batch_result_release(result);
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -282,6 +283,48 @@ TEST_F(CApiAsync, AnOperationThatWaitsTooLongTimesOut) {
   rkvs_completion_clear(&completion);
 }
 
+TEST_F(CApiAsync, ABestEffortBatchWaitsForItsLocksLikeOthers) {
+  const rkvs_slice keys[] = {{"k1", 2}, {"elsewhere", 9}};
+  const rkvs_slice values[] = {{"1", 1}, {"2", 1}};
+  LockedKey locked(world.ns, "k1");
+  for (const uint32_t flags : {uint32_t{0}, uint32_t{RKVS_ALLOW_INLINE}}) {
+    rkvs_async how = world.how;
+    how.flags = flags;
+    rkvs_completion out;
+    EXPECT_EQ(rkvs_namespace_set_multiple_async(world.ns, keys, values, 2, RKVS_BEST_EFFORT,
+                                                nullptr, &how, &out, nullptr, nullptr),
+              RKVS_PENDING);
+    EXPECT_EQ(rkvs_namespace_get_multiple_async(world.ns, keys, 2, RKVS_BEST_EFFORT, &how, &out,
+                                                nullptr, nullptr),
+              RKVS_PENDING);
+  }
+  locked.release();
+  for (int i = 0; i < 4; ++i) {
+    rkvs_completion completion = next();
+    EXPECT_EQ(completion.status, RKVS_OK);
+    EXPECT_EQ(rkvs_batch_result_item_status(completion.batch, 0), RKVS_OK);
+    EXPECT_NE(rkvs_batch_result_item_status(completion.batch, 1), RKVS_E_TIMEOUT);
+    rkvs_completion_clear(&completion);
+  }
+}
+
+TEST_F(CApiAsync, OfItemsThatAreTooLargeNoByteIsRead) {
+  const rkvs_slice keys[] = {{"fine", 4}, {"short", PTRDIFF_MAX}, {"k3", 2}};
+  const rkvs_slice values[] = {{"1", 1}, {"2", 1}, {"3", PTRDIFF_MAX}};
+  // Not done at once, and so copied.
+  LockedKey locked(world.ns, "fine");
+  ASSERT_EQ(rkvs_namespace_set_multiple_async(world.ns, keys, values, 3, RKVS_BEST_EFFORT, nullptr,
+                                              &world.how, nullptr, nullptr, nullptr),
+            RKVS_PENDING);
+  locked.release();
+  rkvs_completion completion = next();
+  EXPECT_EQ(completion.status, RKVS_OK);
+  EXPECT_EQ(rkvs_batch_result_item_status(completion.batch, 0), RKVS_OK);
+  EXPECT_EQ(rkvs_batch_result_item_status(completion.batch, 1), RKVS_E_KEY_TOO_LARGE);
+  EXPECT_EQ(rkvs_batch_result_item_status(completion.batch, 2), RKVS_E_VALUE_TOO_LARGE);
+  rkvs_completion_clear(&completion);
+}
+
 // --- Callbacks
 // ------------------------------------------------------------------------------------
 
@@ -428,6 +471,26 @@ TEST(CApiAsyncRelease, WhatIsInFlightKeepsTheStoreUntilItIsDone) {
   rkvs_namespace_release(ns);
   rkvs_manager_release(manager);
   EXPECT_EQ(world.finish(RKVS_PENDING), RKVS_OK);
+}
+
+TEST(CApiAsyncRelease, TheLastHandleMayGoWithAQueueThatOnlyAnOperationHas) {
+  for (int i = 0; i < 50; ++i) {
+    World world;
+    rkvs_manager* manager = nullptr;
+    rkvs_queue* queue = nullptr;
+    ASSERT_EQ(rkvs_manager_open(RKVS_ABI_VERSION, nullptr, &manager, nullptr), RKVS_OK);
+    ASSERT_EQ(rkvs_manager_initialize(manager, nullptr), RKVS_OK);
+    ASSERT_EQ(rkvs_manager_create_namespace(manager, "users", nullptr, nullptr, nullptr), RKVS_OK);
+    ASSERT_EQ(rkvs_queue_create(&queue, nullptr), RKVS_OK);
+    rkvs_async how = world.how;
+    how.queue = queue;
+    // The completion owns a namespace.
+    EXPECT_EQ(rkvs_manager_clone_namespace_async(manager, "users", "copy", &how, nullptr, nullptr,
+                                                 nullptr),
+              RKVS_PENDING);
+    rkvs_queue_release(queue);
+    rkvs_manager_release(manager);
+  }
 }
 
 // --- Queues
