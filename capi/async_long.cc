@@ -289,11 +289,16 @@ rkvs_status rkvs_namespace_update_config_async(rkvs_namespace* ns,
                                                const rkvs_async* how, rkvs_completion* out,
                                                rkvs_operation** operation, rkvs_error** error) {
   return begin(ns, RKVS_OP_UPDATE_CONFIG, update_config, {how, out, operation, error},
-               [&](KeysWork& work) { return to_namespace_config(config, work.config); });
+               [&](KeysWork& work) -> Status {
+                 if (config == nullptr) {
+                   return rkvs::internal::make_error(StatusCode::kInvalidArgument,
+                                                     "`config` is NULL");
+                 }
+                 return to_namespace_config(config, work.config);
+               });
 }
 
-// --- Managers
-// -------------------------------------------------------------------------------------
+// --- Managers -----------------------------------------------------------------------------------
 
 rkvs_status rkvs_manager_initialize_file_async(rkvs_manager* manager, const char* file,
                                                const rkvs_async* how, rkvs_completion* out,
