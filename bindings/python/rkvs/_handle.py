@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+import operator
+from typing import Any, Callable, NoReturn, Optional
 
 from rkvs import _ffi
 from rkvs.errors import InvalidArgumentError, KeyTooLargeError, RkvsError, make_error
@@ -33,6 +34,13 @@ class Handle:
         # Kept for as long as this one: a manager that still has something to log.
         self.parent = parent
         self._release = release
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        # A copy would give the same reference back twice; copies of what has a handle share it.
+        raise TypeError("what belongs to a store in memory can be neither pickled nor deep-copied")
+
+    def __deepcopy__(self, _: Any) -> NoReturn:
+        self.__reduce_ex__(4)
 
     def __del__(self) -> None:
         pointer, self.pointer = self.pointer, 0
@@ -75,13 +83,15 @@ def name_bytes(name: str) -> bytes:
 
 
 def unsigned(what: str, number: int, bits: int = 64) -> int:
-    """`number`, if it fits: ctypes would cut it off."""
+    """`number`, if it fits: ctypes would cut it off. TypeError for what is no whole number."""
+    number = operator.index(number)
     if not 0 <= number < 1 << bits:
         raise InvalidArgumentError(f"{what} = {number} is not from 0 to 2**{bits} - 1")
     return number
 
 
 def signed(what: str, number: int) -> int:
+    number = operator.index(number)
     if not -(1 << 63) <= number < 1 << 63:
         raise InvalidArgumentError(f"{what} = {number} does not fit into 64 bits")
     return number

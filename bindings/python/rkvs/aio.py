@@ -67,7 +67,16 @@ from rkvs.config import (
 )
 from rkvs.errors import KeyNotFoundError, RkvsError
 from rkvs.manager import Path, StorageManager
-from rkvs.namespace import _SMALL, LARGE, LARGE_BATCH, Items, Namespace, split_items
+from rkvs.namespace import (
+    _MISSING,
+    _SMALL,
+    LARGE,
+    LARGE_BATCH,
+    Items,
+    Namespace,
+    split_items,
+    update_items,
+)
 
 if TYPE_CHECKING:
     from rkvs.batch import BytesLike
@@ -270,7 +279,7 @@ def _find_loop(loop: asyncio.AbstractEventLoop) -> _Loop:
 class _Front:
     """What AsyncNamespace and AsyncStorageManager share."""
 
-    __slots__ = ("_argument", "_handle", "_loop", "__weakref__")
+    __slots__ = ("_handle", "_argument", "_loop", "__weakref__")
 
     _handle: Handle
     _loop: Any
@@ -611,19 +620,66 @@ class AsyncNamespace(_Front):
 
     async def consume(self, key: BytesLike) -> bytes:
         """Removes the key and returns its value: of several callers exactly one gets it."""
-        data = to_key(key)
-        value = await self.pop(data, None)
-        if value is None:
-            raise KeyNotFoundError(repr(data), key=data)
-        return value
+        return await self.pop(key)
 
-    async def pop(self, key: BytesLike, default: T) -> Union[bytes, T]:
-        """As :meth:`consume`, with a default for a key that is absent."""
+    @overload
+    async def pop(self, key: BytesLike) -> bytes: ...
+    @overload
+    async def pop(self, key: BytesLike, default: bytes) -> bytes: ...
+    @overload
+    async def pop(self, key: BytesLike, default: T) -> Union[bytes, T]: ...
+
+    async def pop(self, key: BytesLike, default: Any = _MISSING) -> Any:
+        """As :meth:`consume`; with a default for a key that is absent, if there is one."""
         data = to_key(key)
         outcome = await self._call(
             held.namespace_consume_async, self._handle.pointer, data, len(data)
         )
-        return default if outcome.value is None else outcome.value
+        if outcome.value is not None:
+            return outcome.value
+        if default is _MISSING:
+            raise KeyNotFoundError(repr(data), key=data)
+        return default
+
+    async def setdefault(self, key: BytesLike, default: BytesLike = b"") -> bytes:
+        """The value of the key; where it is absent, it gets the default first."""
+        data = to_key(key)
+        while True:
+            value = await self.get(data)
+            if value is not None:
+                return value
+            new = to_bytes(default)
+            if await self.add(data, new) is not None:
+                return new
+
+    async def popitem(self) -> Tuple[bytes, bytes]:
+        """Removes some key and returns it with its value; of several callers each gets another."""
+        async for key in self.scan_keys(step=1):
+            value = await self.pop(key, None)
+            if value is not None:
+                return key, value
+        raise KeyNotFoundError("popitem(): the namespace is empty")
+
+    async def transform(
+        self, key: BytesLike, function: Callable[[Optional[bytes]], Optional[BytesLike]]
+    ) -> Optional[bytes]:
+        """Reads, changes and writes a key with nobody in between, and returns the new value.
+
+        ``function``, a plain one, gets the value or None and returns the new one, None to remove
+        the key; it is called again when the key changed meanwhile. Keeps the expiry."""
+        data = to_key(key)
+        while True:
+            found = await self.get_with_version(data)
+            answer = function(None if found is None else found[0])
+            new = None if answer is None else to_bytes(answer)
+            if found is None:
+                if new is None or await self.add(data, new) is not None:
+                    return new
+            elif new is None:
+                if await self.compare_and_delete(data, found[1]):
+                    return None
+            elif await self.compare_and_set(data, found[1], new) is not None:
+                return new
 
     # --- Expiry, counters ------------------------------------------------------------------------
 
@@ -783,6 +839,12 @@ class AsyncNamespace(_Front):
         )
         _check(batch, keys)
 
+    async def update(self, items: Any = (), /, **more: BytesLike) -> None:
+        """As dict's: takes over a mapping or pairs, all in one step."""
+        pairs = update_items(items, more)
+        if pairs:
+            await self.set_many(pairs)
+
     async def update_many(
         self,
         items: Items,
@@ -877,7 +939,7 @@ class AsyncNamespace(_Front):
     async def _steps(
         self, prefix: BytesLike, keys_only: bool, step: int
     ) -> AsyncIterator[_Outcome]:
-        wanted = to_bytes(prefix)
+        wanted, step = to_bytes(prefix), unsigned("step", step)
         options = _ffi.sized(_ffi.ScanOptionsStruct)
         options.flags = _ffi.SCAN_KEYS_ONLY if keys_only else 0
         options.prefix = wanted

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import hashlib
 import inspect
 import pickle
 import threading
 from typing import Any, Callable, Dict, Optional, Tuple, TypeVar, cast
 
-from rkvs.batch import Expire
+from rkvs.batch import Expire, expire_milliseconds
+from rkvs.errors import MemoryLimitError, TooManyKeysError, ValueTooLargeError
 from rkvs.namespace import Namespace
 
 __all__ = ["memoize"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+# A longer key, of many or large arguments, ends with a digest of them instead.
+_LONG_KEY = 1024
+# The namespace has no place for a result: the caller gets it all the same.
+_NO_PLACE = (MemoryLimitError, TooManyKeysError, ValueTooLargeError)
 
 
 def memoize(
@@ -33,7 +41,9 @@ def memoize(
     ``expire``
         how long: seconds or a timedelta; None: as long as it lasts.
     ``name``
-        what keys begin with; the function's full name, unless given.
+        what keys begin with; the function's full name, unless given. Functions that have the same
+        one, which lambdas and functions made by a function do, need one each: they would be given
+        each other's results.
     ``typed``
         whether 1 and 1.0 are different arguments.
     ``dumps``, ``loads``
@@ -41,7 +51,8 @@ def memoize(
         ``pickle`` run code.
 
     Of several threads (or tasks) that call with the same arguments at the same time, one runs the
-    function and the others wait for its result. An exception is not kept. The function gets
+    function and the others wait for its result. An exception is not kept, nor is a result for which
+    the namespace has no place. The function gets
     ``key(*args)``, ``forget(*args)`` and, as ``__wrapped__``, itself.
 
     >>> import rkvs
@@ -56,7 +67,10 @@ def memoize(
     >>> square.forget(4)
     True
     """
-    store: Namespace = namespace if isinstance(namespace, Namespace) else namespace.sync
+    store = namespace if isinstance(namespace, Namespace) else getattr(namespace, "sync", None)
+    if not isinstance(store, Namespace):
+        raise TypeError(f"memoize() takes a namespace, not {type(namespace).__name__!r}")
+    expire_milliseconds(expire)  # raises now rather than when the first result is there
 
     def decorate(function: Function) -> Function:
         prefix = (name or f"{function.__module__}.{function.__qualname__}").encode() + b"\0"
@@ -71,7 +85,10 @@ def memoize(
             else:
                 parts = cast(Tuple[Any, ...], _untyped(parts))
             # Without memo: equal arguments must give equal bytes, whoever else refers to them.
-            return prefix + _plain_dumps(parts)
+            data = _plain_dumps(parts)
+            if len(prefix) + len(data) > _LONG_KEY:
+                data = b"\0" + hashlib.sha256(data).digest()
+            return prefix + data
 
         if inspect.iscoroutinefunction(function):
             wrapper = _asynchronous(function, store, key, expire, dumps, loads)
@@ -132,7 +149,8 @@ def _synchronous(
                 if found is not None:
                     return loads(found)
                 result = function(*args, **kwargs)
-                store.put(name, dumps(result), expire=expire)
+                with contextlib.suppress(*_NO_PLACE):
+                    store.put(name, dumps(result), expire=expire)
                 return result
         finally:
             with guard:
@@ -158,7 +176,8 @@ def _asynchronous(
 
     async def compute(name: bytes, args: Any, kwargs: Any) -> Any:
         result = await function(*args, **kwargs)
-        await store.aio.put(name, dumps(result), expire=expire)
+        with contextlib.suppress(*_NO_PLACE):
+            await store.aio.put(name, dumps(result), expire=expire)
         return result
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:

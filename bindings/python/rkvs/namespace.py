@@ -141,6 +141,14 @@ def split_items(items: Items) -> Tuple[List[Any], List[Any]]:
     return [key for key, _ in pairs], [value for _, value in pairs]
 
 
+def update_items(items: Any, more: Mapping[str, Any]) -> List[Tuple[Any, Any]]:
+    """The arguments of update() as pairs."""
+    if not isinstance(items, Mapping) and hasattr(items, "keys"):
+        items = {key: items[key] for key in items.keys()}
+    keys, values = split_items(items)
+    return [*zip(keys, values), *more.items()]
+
+
 class Namespace(MutableMapping[bytes, bytes]):
     """One namespace of a store, used like a ``dict``.
 
@@ -164,7 +172,7 @@ class Namespace(MutableMapping[bytes, bytes]):
     b'admin'
     """
 
-    __slots__ = ("_argument", "_handle", "_name", "__weakref__")
+    __slots__ = ("_handle", "_argument", "_name", "__weakref__")
 
     __hash__ = None  # type: ignore[assignment]  # as dict: it is compared by what is in it
 
@@ -599,7 +607,7 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def popitem(self) -> Tuple[bytes, bytes]:
         """Removes some key and returns it with its value; of several callers each gets another."""
-        for key in self:
+        for key in self.scan_keys(step=1):
             value = self.pop(key, None)
             if value is not None:
                 return key, value
@@ -1016,14 +1024,9 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def update(self, items: Any = (), /, **more: BytesLike) -> None:
         """As dict's: takes over a mapping or pairs, all in one step."""
-        if not isinstance(items, Mapping) and hasattr(items, "keys"):
-            items = {key: items[key] for key in items.keys()}
-        keys, values = split_items(items)
-        if more:
-            keys += more.keys()
-            values += more.values()
-        if keys:
-            self.set_many(zip(keys, values))
+        pairs = update_items(items, more)
+        if pairs:
+            self.set_many(pairs)
 
     def __ior__(self, items: Items) -> Namespace:
         self.update(items)
@@ -1032,7 +1035,7 @@ class Namespace(MutableMapping[bytes, bytes]):
     # --- All keys --------------------------------------------------------------------------------
 
     def _steps(self, prefix: BytesLike, keys_only: bool, step: int) -> Iterator[_ffi.RawBatch]:
-        wanted = to_bytes(prefix)
+        wanted, step = to_bytes(prefix), unsigned("step", step)
         options = _ffi.sized(_ffi.ScanOptionsStruct)
         options.flags = _ffi.SCAN_KEYS_ONLY if keys_only else 0
         options.prefix = wanted

@@ -117,6 +117,29 @@ def test_every_operation_can_be_awaited(tmp_path):
     run(main())
 
 
+def test_what_a_dict_has_can_be_awaited():
+    async def main():
+        async with aio.open() as store:
+            ns = await store.create_namespace("a")
+            await ns.update({"a": "1"}, b="2")
+            await ns.update([("c", "3")])
+            await ns.update()
+            assert await ns.pop("a") == b"1" and await ns.pop("a", 5) == 5
+            for absent in (ns.pop("a"), ns.consume("a")):
+                with pytest.raises(rkvs.KeyNotFoundError):
+                    await absent
+            assert await ns.setdefault("b", "x") == b"2" and await ns.setdefault("d", "4") == b"4"
+            taken = dict(await asyncio.gather(*[ns.popitem() for _ in range(3)]))
+            assert taken == {b"b": b"2", b"c": b"3", b"d": b"4"}
+            with pytest.raises(KeyError):
+                await ns.popitem()
+            assert await ns.transform("n", lambda old: (old or b"") + b"x") == b"x"
+            assert await ns.transform("n", lambda old: old + b"y") == b"xy"
+            assert await ns.transform("n", lambda old: None) is None and not await ns.exists("n")
+
+    run(main())
+
+
 def test_values_of_any_size():
     async def main():
         ns = rkvs.open().create_namespace("a").aio

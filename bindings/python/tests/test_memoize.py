@@ -1,3 +1,4 @@
+import asyncio
 import threading
 import time
 
@@ -100,3 +101,43 @@ def test_a_function_may_call_itself(ns):
         return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
     assert fibonacci(50) == 12586269025 and len(ns) == 51
+
+
+def test_arguments_of_any_size(ns):
+    calls = []
+
+    @rkvs.memoize(ns)
+    def size(text):
+        calls.append(1)
+        return len(text)
+
+    large = "x" * 2_000_000
+    assert size(large) == size(large) == 2_000_000 and len(calls) == 1
+    assert size(large[:-1]) == 1_999_999 and size("y" * 2_000_000) == 2_000_000
+    assert len(size.key(large)) < 200 and size.key(large).startswith(size.key("")[:20])
+    assert len(calls) == 3
+
+
+def test_a_result_without_a_place_is_returned_all_the_same(store):
+    full = store.create_namespace("full", max_keys=1, max_value_size=100)
+
+    @rkvs.memoize(full)
+    def repeat(text, times):
+        return text * times
+
+    @rkvs.memoize(full.aio, name="async")
+    async def repeat_later(text, times):
+        return text * times
+
+    assert repeat("a", 1000) == "a" * 1000 and len(full) == 0
+    assert repeat("a", 1) == "a" and repeat("b", 2) == "bb" and len(full) == 1
+    assert asyncio.run(repeat_later("a", 1000)) == "a" * 1000
+    assert asyncio.run(repeat_later("c", 3)) == "ccc" and len(full) == 1
+
+
+def test_what_makes_no_sense_is_said_when_decorating(ns):
+    for wrong in ({}, None, lambda: 1):
+        with pytest.raises(TypeError, match="takes a namespace"):
+            rkvs.memoize(wrong)
+    with pytest.raises(rkvs.InvalidArgumentError):
+        rkvs.memoize(ns, expire=0)

@@ -1,3 +1,4 @@
+import copy
 import datetime
 import pickle
 import threading
@@ -466,3 +467,29 @@ def test_calls_let_go_of_the_interpreter_while_a_large_batch_runs(ns):
     assert namespace._get_into is holding and namespace._point is namespace.held
     assert namespace.LARGE.running == 0
     assert len(ns) == 50_002
+
+
+def test_numbers_that_are_none_are_type_errors(ns):
+    ns["n"] = "1"
+    for wrong in (1.5, "1", None):
+        with pytest.raises(TypeError):
+            ns.incr("n", wrong)
+        with pytest.raises(TypeError):
+            ns.compare_and_set("n", wrong, "2")
+        with pytest.raises(TypeError):
+            list(ns.scan(step=wrong))
+    for wrong in (-1, 0, 1 << 70):
+        with pytest.raises(rkvs.InvalidArgumentError):
+            list(ns.scan(step=wrong))
+    assert ns["n"] == b"1"
+
+
+def test_copies_share_the_handle_and_nothing_is_pickled(store, ns):
+    ns["a"] = "1"
+    assert copy.copy(ns)["a"] == b"1" and copy.copy(store)["test"] == ns
+    for thing in (ns, ns.aio, store, store.aio, ns._handle, rkvs.AtomicBatch()):
+        with pytest.raises(TypeError, match="neither pickled nor deep-copied"):
+            pickle.dumps(thing)
+        with pytest.raises(TypeError, match="neither pickled nor deep-copied"):
+            copy.deepcopy(thing)
+    assert ns["a"] == b"1"
