@@ -36,7 +36,7 @@ struct BatchWorkBase : NamespaceWork {
     outcome.error_index = status.is_error() ? index_of_failure(result) : -1;
     outcome.has_timed_out =
         std::any_of(result.items.begin(), result.items.end(),
-                    [](const BatchItem& item) { return item.code == StatusCode::kTimeout; });
+                    [](const BatchItem& item) { return item.code == rkvs::StatusCode::kTimeout; });
     outcome.completion.batch->result = std::move(result);
     return status;
   }
