@@ -281,7 +281,8 @@ rkvs_status rkvs_manager_update_namespace_config(rkvs_manager* manager, const ch
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check_manager(manager, error)) return bad;
     if (const rkvs_status bad = check_name(name, error)) return bad;
-    if (config == nullptr) return refuse(StatusCode::kInvalidArgument, error, "`config` is NULL");
+    if (config == nullptr)
+      return refuse(rkvs::StatusCode::kInvalidArgument, error, "`config` is NULL");
     NamespaceConfig limits;
     if (const Status bad = to_namespace_config(config, limits); !bad.ok()) {
       return finish(bad, error);
@@ -306,7 +307,8 @@ rkvs_status rkvs_manager_update_config(rkvs_manager* manager, const rkvs_manager
                                        rkvs_error** error) {
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check_manager(manager, error)) return bad;
-    if (config == nullptr) return refuse(StatusCode::kInvalidArgument, error, "`config` is NULL");
+    if (config == nullptr)
+      return refuse(rkvs::StatusCode::kInvalidArgument, error, "`config` is NULL");
     StorageConfig limits;
     if (const Status bad = to_storage_config(config, limits); !bad.ok()) return finish(bad, error);
     return finish(manager->manager.update_config(limits), error);

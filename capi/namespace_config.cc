@@ -65,7 +65,8 @@ rkvs_status rkvs_namespace_update_config(rkvs_namespace* ns, const rkvs_namespac
                                          rkvs_error** error) {
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check_namespace(ns, error)) return bad;
-    if (config == nullptr) return refuse(StatusCode::kInvalidArgument, error, "`config` is NULL");
+    if (config == nullptr)
+      return refuse(rkvs::StatusCode::kInvalidArgument, error, "`config` is NULL");
     NamespaceConfig limits;
     if (const Status bad = to_namespace_config(config, limits); !bad.ok()) {
       return finish(bad, error);
