@@ -665,9 +665,13 @@ class CheckedNamespace {
     bool shrinks_ = false;
   };
 
+  template <typename Act>
+  void check_batch(const BatchResult& result, const Texts& keys, BatchMode mode, Act act) {
+    check_batch(result, keys, mode, act, Room());
+  }
   template <typename Act>  // ModelItem(Data&, size_t i); what the i-th item does to the map
   void check_batch(const BatchResult& result, const Texts& keys, BatchMode mode, Act act,
-                   const Room& room = {}) {
+                   const Room& room) {
     const size_t size = keys.size();
     const bool atomic = mode == BatchMode::kAllOrNothing;
     RKVS_FUZZ_CHECK(result.items.size() == size);
@@ -677,7 +681,7 @@ class CheckedNamespace {
     Data after = data();
     std::vector<ModelItem> expected;
     StatusCode first_failure = StatusCode::kOk;
-    Bytes bytes(*this, room);
+    Bytes bytes{*this, room};
     for (size_t i = 0; i < size; ++i) {
       if (closed_) {
         expected.push_back({*closed_, std::nullopt});

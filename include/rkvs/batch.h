@@ -46,9 +46,9 @@ struct BatchItem {
 // The items act in input order, duplicates included: the second of two deletes of one key is
 // NotFound, the second of two sets of one key replaces what the first one wrote. Near limits too:
 // an item is TooManyKeys or MemoryLimit where it would be that by itself, after those before it. So
-// what an item frees (a key that is removed, a value that becomes smaller) is there for those behind
-// it and not for those before it, and an all-or-nothing batch needs room for all that it comes to on
-// the way, though nobody else sees that, or is refused for its sake.
+// what an item frees (a key that is removed, a value that becomes smaller) is there for those
+// behind it and not for those before it, and an all-or-nothing batch needs room for all that it
+// comes to on the way, though nobody else sees that, or is refused for its sake.
 struct [[nodiscard]] BatchResult {
   // All-or-nothing: Ok when all items are, otherwise the first failing item's status. Best effort:
   // Ok whatever the items say. A failure of the call as a whole (NamespaceDeleted, Closed, NoMemory

@@ -451,7 +451,8 @@ static void test_loading(void) {
   CHECK(rkvs_load_report_namespaces(report) == 1 && rkvs_load_report_keys(report) == 1);
   CHECK(rkvs_load_report_skipped_count(report) == 1);
   CHECK_OK(rkvs_load_report_skipped(report, 0, &file, &reason, &message, NULL));
-  CHECK(file != NULL && strcmp(file, "all") == 0 && reason == RKVS_E_SNAPSHOT_CORRUPT && strlen(message) > 0);
+  CHECK(file != NULL && strcmp(file, "all") == 0 && reason == RKVS_E_SNAPSHOT_CORRUPT &&
+        strlen(message) > 0);
   rkvs_load_report_release(report);
   CHECK(lines > 0);
   CHECK_OK(rkvs_manager_get_namespace(manager, "users", &ns, NULL));
