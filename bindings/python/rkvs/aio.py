@@ -69,9 +69,8 @@ from rkvs.errors import KeyNotFoundError, RkvsError
 from rkvs.manager import Path, StorageManager
 from rkvs.namespace import (
     _MISSING,
-    _SMALL,
     LARGE,
-    LARGE_BATCH,
+    for_batch,
     Items,
     Namespace,
     split_items,
@@ -763,7 +762,7 @@ class AsyncNamespace(_Front):
     ) -> Tuple[BatchResult, List[Any]]:
         wanted = list(keys)
         joined, offsets, count = pack(wanted)
-        with LARGE if count >= LARGE_BATCH else _SMALL:
+        with for_batch(count, joined):
             outcome = await self._call(
                 function, self._handle.pointer, joined, offsets, count, int(mode)
             )
@@ -776,7 +775,7 @@ class AsyncNamespace(_Front):
         keys, values = split_items(items)
         key_bytes, key_offsets, count = pack(keys)
         value_bytes, value_offsets, _ = pack(values)
-        with LARGE if count >= LARGE_BATCH else _SMALL:
+        with for_batch(count, key_bytes, value_bytes):
             outcome = await self._call(
                 function,
                 self._handle.pointer,
@@ -926,7 +925,7 @@ class AsyncNamespace(_Front):
 
     async def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        with LARGE if len(batch) >= LARGE_BATCH else _SMALL:
+        with for_batch(len(batch)):
             outcome = await self._call(
                 lib.namespace_apply_async, self._handle.pointer, batch.pointer
             )

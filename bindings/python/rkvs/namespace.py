@@ -118,9 +118,16 @@ class Large:
 
 
 LARGE = Large()
-# Fewer are done in less than a millisecond.
+# Less is done in less than a millisecond.
 LARGE_BATCH = 2048
+_LARGE_BYTES = 1 << 20
 _SMALL: Any = contextlib.nullcontext()
+
+
+def for_batch(count: int, *packed: bytes) -> Any:
+    """What a batch of so many items runs under; `packed` is what it brings."""
+    return LARGE if count >= LARGE_BATCH or sum(map(len, packed)) > _LARGE_BYTES else _SMALL
+
 
 _value_view = _ffi.quick("value_view")
 _value_release = _ffi.quick("value_release")
@@ -741,7 +748,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         """Status, result and error of a packed batch of keys."""
         joined, offsets, count = pack(keys)
         result, error = _ffi.pointer_slot(), _ffi.pointer_slot()
-        with LARGE if count >= LARGE_BATCH else _SMALL:
+        with for_batch(count, joined):
             status = function(
                 self._handle.pointer, joined, offsets, count, int(mode), ref(result), ref(error)
             )
@@ -857,7 +864,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         result = _ffi.pointer_slot()
         # Without a place for results nobody collects the old values.
         wanted = ref(result) if collect else None
-        with LARGE if count >= LARGE_BATCH else _SMALL:
+        with for_batch(count, key_bytes, value_bytes_):
             status = function(*arguments, wanted, ref(error))
         if status == 0 and not result.value:
             return None
@@ -943,7 +950,7 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def _multiple(self, function: Any, keys: Iterable[BytesLike], mode: BatchMode) -> BatchResult:
         joined, offsets, count = pack(list(keys))
-        with LARGE if count >= LARGE_BATCH else _SMALL:
+        with for_batch(count, joined):
             return run_batch(function, self._handle.pointer, joined, offsets, count, int(mode))
 
     def _multiple_items(
@@ -952,7 +959,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         keys, values = split_items(items)
         key_bytes, key_offsets, count = pack(keys)
         value_bytes_, value_offsets, _ = pack(values)
-        with LARGE if count >= LARGE_BATCH else _SMALL:
+        with for_batch(count, key_bytes, value_bytes_):
             return run_batch(
                 function,
                 self._handle.pointer,
@@ -1017,7 +1024,7 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        with LARGE if len(batch) >= LARGE_BATCH else _SMALL:
+        with for_batch(len(batch)):
             result = run_batch(lib.namespace_apply, self._handle.pointer, batch.pointer)
         result.raise_for_status()
         return result

@@ -440,11 +440,13 @@ def test_a_deleted_namespace_says_so(store, ns):
             use()
 
 
-def test_calls_let_go_of_the_interpreter_while_a_large_batch_runs(ns):
+@pytest.mark.parametrize(("count", "size"), [(50_000, 1), (200, 1 << 18)])
+def test_calls_let_go_of_the_interpreter_while_a_large_batch_runs(ns, count, size):
     from rkvs import namespace
 
     holding = namespace._get_into
-    items = {b"%d" % i: b"x" for i in range(50_000)}
+    value = b"x" * size
+    items = {b"%d" % i: value for i in range(count)}
     seen = set()
     stop = threading.Event()
 
@@ -463,10 +465,10 @@ def test_calls_let_go_of_the_interpreter_while_a_large_batch_runs(ns):
             break
     stop.set()
     thread.join()
-    assert seen <= {b"x", None} and seen
+    assert seen <= {value, None} and seen
     assert namespace._get_into is holding and namespace._point is namespace.held
     assert namespace.LARGE.running == 0
-    assert len(ns) == 50_002
+    assert len(ns) == count + 2
 
 
 def test_numbers_that_are_none_are_type_errors(ns):
