@@ -179,7 +179,8 @@ class [[nodiscard]] Result {
  private:
   Status status_;
   union {
-    T value_;  // where the status is Ok
+    // Where the status is Ok.
+    T value_;  // NOLINT(readability-identifier-naming): private as any other
   };
 };
 

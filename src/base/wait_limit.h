@@ -41,6 +41,7 @@ class WaitLimit {
 
  private:
   // One load for every operation: see callback_scope.h.
+  // NOLINTNEXTLINE(readability-identifier-naming): taken for a variable outside of the class
   static __thread WaitLimit* current_ __attribute__((tls_model("initial-exec")));
 
   const Clock::time_point until_;

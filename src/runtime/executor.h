@@ -74,6 +74,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   void forget(AsyncOperation& operation) noexcept;
   std::shared_ptr<AsyncOperation> next_to_close();
 
+  // NOLINTNEXTLINE(readability-identifier-naming): see WaitLimit
   static __thread const Executor* current_ __attribute__((tls_model("initial-exec")));
 
   const uint32_t threads_;
