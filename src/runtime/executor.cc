@@ -127,6 +127,8 @@ Executor::Executor(uint32_t threads, PostHook post)
 
 Executor::~Executor() = default;
 
+// By value: it keeps the operation to the end.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 Status Executor::start(std::shared_ptr<AsyncOperation> operation, Lane lane,
                        std::optional<AsyncOperation::Clock::time_point> deadline) {
   AsyncOperation& started = *operation;
@@ -169,7 +171,7 @@ bool Executor::post(std::function<void()> work) noexcept {
 bool Executor::enqueue(AsyncOperation& operation) noexcept {
   std::shared_ptr<Job> job;
   try {
-    job = std::make_shared<Job>(operation.shared_from_this());
+    job = std::make_shared<Job>(operation.weak_from_this().lock());
     if (enqueue(operation.lane_, [job] { job->run(); })) return true;
   } catch (const std::bad_alloc&) {
     // As if the queue had refused it.
@@ -256,7 +258,7 @@ void Executor::end(AsyncOperation& operation, const Status& why) noexcept {
 }
 
 void Executor::complete(AsyncOperation& operation, const Status& not_run) noexcept {
-  const std::shared_ptr<AsyncOperation> alive = operation.shared_from_this();
+  const std::shared_ptr<AsyncOperation> alive = operation.weak_from_this().lock();
   operation.state_.store(State::kDone);
   operation.complete(not_run);
   forget(operation);
