@@ -45,7 +45,7 @@ from typing import (
 
 from rkvs import _ffi
 from rkvs._callbacks import ProgressCall, ProgressHook
-from rkvs._ffi import LARGE_VALUE, MAX_KEY, Borrowed, held, lib, pack, ref, to_bytes
+from rkvs._ffi import HELD_BYTES, LARGE_VALUE, MAX_KEY, Batch, Borrowed, chunks, held, lib, ref, to_bytes
 from rkvs._handle import Handle, failure, name_bytes, signed, to_key, unsigned
 from rkvs.batch import (
     AtomicBatch,
@@ -70,9 +70,11 @@ from rkvs.manager import Path, StorageManager
 from rkvs.namespace import (
     _MISSING,
     LARGE,
-    for_batch,
+    Column,
     Items,
     Namespace,
+    failed_key,
+    for_batch,
     split_items,
     update_items,
 )
@@ -100,6 +102,15 @@ _STEP = 1024
 _tags = itertools.count(1)
 
 
+def clear(completion: Any) -> None:
+    """Gives back what a completion owns, without the interpreter lock where that is much."""
+    if completion.batch or completion.list or completion.size > HELD_BYTES:
+        lib.completion_clear(ref(completion))
+    else:
+        _clear(ref(completion))
+
+
+
 class _Outcome:
     """What came of an operation, as Python objects."""
 
@@ -118,7 +129,7 @@ class _Outcome:
         self.error: Optional[RkvsError] = None
         try:
             if completion.value:
-                self.value = completion.data[: completion.size]
+                self.value = _ffi.value_of(completion)
             message, index = "", -1
             if completion.error:
                 message, index = _ffi.read_error(completion.error)
@@ -138,7 +149,7 @@ class _Outcome:
             if completion.ns:
                 self.ns = held.namespace_retain(completion.ns)
         finally:
-            _clear(ref(completion))
+            clear(completion)
 
 
 # Prepared arguments of one asynchronous call: a completion; references to how, completion,
@@ -220,7 +231,7 @@ class _Loop:
             completion = self._polled[index]
             future = self._take_waiting(completion.tag)
             if future is None or future.done():
-                _clear(ref(completion))
+                clear(completion)
                 continue
             try:
                 outcome = _Outcome(completion)
@@ -398,7 +409,7 @@ class AsyncNamespace(_Front):
         )
         if status == _DONE:
             found = out.status
-            if found == 0:
+            if found == 0 and out.size <= HELD_BYTES:
                 value = out.data[: out.size]
                 _clear(out_ref)
                 loop.give(slot)
@@ -757,38 +768,32 @@ class AsyncNamespace(_Front):
 
     # --- Many keys -------------------------------------------------------------------------------
 
-    async def _keys(
-        self, function: Any, keys: Iterable[BytesLike], mode: BatchMode
-    ) -> Tuple[BatchResult, List[Any]]:
-        wanted = list(keys)
-        joined, offsets, count = pack(wanted)
-        with for_batch(count, joined):
-            outcome = await self._call(
-                function, self._handle.pointer, joined, offsets, count, int(mode)
-            )
-        assert outcome.batch is not None
-        return outcome.batch, wanted
-
-    async def _items(
-        self, function: Any, items: Items, mode: BatchMode, options: Any
-    ) -> Tuple[BatchResult, List[Any]]:
-        keys, values = split_items(items)
-        key_bytes, key_offsets, count = pack(keys)
-        value_bytes, value_offsets, _ = pack(values)
-        with for_batch(count, key_bytes, value_bytes):
-            outcome = await self._call(
-                function,
-                self._handle.pointer,
-                key_bytes,
-                key_offsets,
-                value_bytes,
-                value_offsets,
-                count,
-                int(mode),
-                options,
-            )
-        assert outcome.batch is not None
-        return outcome.batch, keys
+    async def _batch(
+        self,
+        operation: str,
+        keys: Column,
+        values: Optional[Column],
+        mode: BatchMode,
+        *options: Any,
+        check: bool = True,
+    ) -> BatchResult:
+        """Raises what an item or the batch failed with, unless that is not to be checked."""
+        with Batch(keys) if values is None else Batch(keys, values) as batch:
+            with for_batch(batch.count, batch.size):
+                outcome = await self._call(
+                    batch.function(operation, asynchronous=True),
+                    self._handle.pointer,
+                    *batch.arguments,
+                    int(mode),
+                    *options,
+                )
+            result = outcome.batch
+            assert result is not None
+            if check and (result.status or result.total_processed != len(result)):
+                error = result.error()
+                if error is not None:
+                    raise failed_key(keys, error)
+        return result
 
     async def get_many(
         self,
@@ -798,8 +803,7 @@ class AsyncNamespace(_Front):
         mode: BatchMode = BatchMode.BEST_EFFORT,
     ) -> List[Any]:
         """The values of these keys in the same order, the default where there is none."""
-        batch, wanted = await self._keys(lib.namespace_get_multiple_packed_async, keys, mode)
-        return _values(batch, wanted, default)
+        return _values(await self._batch("get", chunks(keys), None, mode), default)
 
     async def consume_many(
         self,
@@ -809,17 +813,11 @@ class AsyncNamespace(_Front):
         mode: BatchMode = BatchMode.BEST_EFFORT,
     ) -> List[Any]:
         """Removes these keys and returns their values, the default where there was none."""
-        batch, wanted = await self._keys(
-            lib.namespace_consume_multiple_packed_async, keys, mode
-        )
-        return _values(batch, wanted, default)
+        return _values(await self._batch("consume", chunks(keys), None, mode), default)
 
     async def exists_many(self, keys: Iterable[BytesLike]) -> List[bool]:
         """Whether each of these keys is there, all at one instant."""
-        batch, wanted = await self._keys(
-            lib.namespace_exists_multiple_packed_async, keys, BatchMode.ALL_OR_NOTHING
-        )
-        _check(batch, wanted)
+        batch = await self._batch("exists", chunks(keys), None, BatchMode.ALL_OR_NOTHING)
         return [code == 0 for code in batch._codes]
 
     async def set_many(
@@ -833,16 +831,11 @@ class AsyncNamespace(_Front):
     ) -> None:
         """Stores a mapping, or pairs, in one step: nobody sees half of it."""
         options = write_options(expire, expire_at, keep_ttl)
-        batch, keys = await self._items(
-            lib.namespace_set_multiple_packed_async, items, mode, options
-        )
-        _check(batch, keys)
+        await self._batch("set", *split_items(items), mode, options)
 
     async def update(self, items: Any = (), /, **more: BytesLike) -> None:
         """As dict's: takes over a mapping or pairs, all in one step."""
-        pairs = update_items(items, more)
-        if pairs:
-            await self.set_many(pairs)
+        await self.set_many(update_items(items, more))
 
     async def update_many(
         self,
@@ -855,45 +848,37 @@ class AsyncNamespace(_Front):
     ) -> int:
         """Gives keys that are there other values, and returns how many it were."""
         options = write_options(expire, expire_at, keep_ttl)
-        batch, keys = await self._items(
-            lib.namespace_update_multiple_packed_async, items, mode, options
-        )
-        _check(batch, keys)
-        return batch.total_processed
+        return (await self._batch("update", *split_items(items), mode, options)).total_processed
 
     async def delete_many(
         self, keys: Iterable[BytesLike], *, mode: BatchMode = BatchMode.BEST_EFFORT
     ) -> int:
         """Removes these keys and returns how many were there."""
-        batch, wanted = await self._keys(
-            lib.namespace_delete_multiple_packed_async, keys, mode
-        )
-        _check(batch, wanted)
-        return batch.total_processed
+        return (await self._batch("delete", chunks(keys), None, mode)).total_processed
 
     async def get_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`get_many`, with a status for each item in place of exceptions."""
-        return (await self._keys(lib.namespace_get_multiple_packed_async, keys, mode))[0]
+        return await self._batch("get", chunks(keys), None, mode, check=False)
 
     async def exists_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`exists_many`, with a status for each item; an absent key fails nothing."""
-        return (await self._keys(lib.namespace_exists_multiple_packed_async, keys, mode))[0]
+        return await self._batch("exists", chunks(keys), None, mode, check=False)
 
     async def delete_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`delete_many`, with a status for each item in place of exceptions."""
-        return (await self._keys(lib.namespace_delete_multiple_packed_async, keys, mode))[0]
+        return await self._batch("delete", chunks(keys), None, mode, check=False)
 
     async def consume_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`consume_many`, with a status for each item in place of exceptions."""
-        return (await self._keys(lib.namespace_consume_multiple_packed_async, keys, mode))[0]
+        return await self._batch("consume", chunks(keys), None, mode, check=False)
 
     async def set_multiple(
         self,
@@ -906,8 +891,7 @@ class AsyncNamespace(_Front):
     ) -> BatchResult:
         """As :meth:`set_many`, with a status and the old value for each item."""
         options = write_options(expire, expire_at, keep_ttl)
-        function = lib.namespace_set_multiple_packed_async
-        return (await self._items(function, items, mode, options))[0]
+        return await self._batch("set", *split_items(items), mode, options, check=False)
 
     async def update_multiple(
         self,
@@ -920,12 +904,11 @@ class AsyncNamespace(_Front):
     ) -> BatchResult:
         """As :meth:`update_many`, with a status and the old value for each item."""
         options = write_options(expire, expire_at, keep_ttl)
-        function = lib.namespace_update_multiple_packed_async
-        return (await self._items(function, items, mode, options))[0]
+        return await self._batch("update", *split_items(items), mode, options, check=False)
 
     async def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        with for_batch(len(batch)):
+        with for_batch(len(batch), batch._bytes):
             outcome = await self._call(
                 lib.namespace_apply_async, self._handle.pointer, batch.pointer
             )
@@ -1035,16 +1018,7 @@ class AsyncNamespace(_Front):
         return self.sync.shard_key_counts()
 
 
-def _check(batch: BatchResult, keys: List[Any]) -> None:
-    if batch.status == 0 and batch.total_processed == len(batch):
-        return
-    error = batch.error([to_bytes(key) for key in keys])
-    if error is not None:
-        raise error
-
-
-def _values(batch: BatchResult, keys: List[Any], default: Any) -> List[Any]:
-    _check(batch, keys)
+def _values(batch: BatchResult, default: Any) -> List[Any]:
     if default is None:
         return batch.values
     return [default if value is None else value for value in batch.values]
