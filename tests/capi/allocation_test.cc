@@ -21,7 +21,9 @@ bool is_whole(const std::string& name) {
   static const std::set<std::string> in_parts = {
       "rkvs_namespace_delete_prefix", "rkvs_namespace_delete_prefix_async",
       // Calls of these tests that consist of two.
-      "rkvs_manager_add_namespace_autosave_task", "rkvs_manager_start_namespace_autosave_task"};
+      "rkvs_manager_add_namespace_autosave_task", "rkvs_manager_add_namespace_autosave_task_async",
+      "rkvs_manager_start_namespace_autosave_task",
+      "rkvs_manager_start_namespace_autosave_task_async"};
   return in_parts.count(name) == 0;
 }
 
