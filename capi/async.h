@@ -82,12 +82,17 @@ class PendingBase : public internal::AsyncOperation {
     return {.progress = progress_hook(delivery_.progress, delivery_.progress_user, cancel_token()),
             .cancel = cancel_token()};
   }
-  // To the queue, or calls back, here and now.
+  // To the queue, or calls back, here and now. From then on the queue is not kept.
   void deliver() noexcept;
 
   const Delivery delivery_;
 
  private:
+  struct ReleaseQueue {
+    void operator()(rkvs_queue* queue) const noexcept { rkvs_queue_release(queue); }
+  };
+
+  std::unique_ptr<rkvs_queue, ReleaseQueue> queue_;
   std::unique_ptr<CompletionNode> node_;
   std::atomic<bool> complete_{false};
 };
@@ -170,8 +175,10 @@ class Pending final : public PendingBase {
     // What is let go here may be the last of its store, and this thread cannot wait for itself.
     const CallbackGuard guard;
     work_.before_delivery();
-    deliver();
+    // Before anybody is told: then the last handle is whichever the program releases last, and not
+    // this one, of which it does not know.
     work_.let_go();
+    deliver();
   }
 
   Work work_;
