@@ -327,7 +327,6 @@ BEST_EFFORT = 1
 OK = 0
 DONE = 16
 PENDING = 17
-OP_SCAN_NEXT = 39
 
 # --- Structures ----------------------------------------------------------------------------------
 
@@ -1142,6 +1141,13 @@ def list_items(handle: Any) -> List[bytes]:
     if not count.value or offsets.value is None:
         return []
     return _all_items_at(data.value, offsets.value, count.value)
+
+
+def list_numbers(handle: Any) -> List[int]:
+    """The numbers of an rkvs_list, which is not released."""
+    data, count = c_void_p(), c_size_t()
+    lib.list_numbers(handle, byref(data), byref(count), None)
+    return _all_numbers_at(data.value or 0, count.value, "Q", 8)
 
 
 class RawBatch(NamedTuple):
