@@ -61,6 +61,7 @@ from rkvs.batch import (
     BatchResult,
     Expire,
     ExpireAt,
+    check_batch,
     counter_options,
     write_options,
 )
@@ -675,6 +676,7 @@ class AsyncNamespace(Front):
 
     async def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
+        check_batch(batch)
         with for_batch(len(batch), batch._bytes):
             outcome = await self._call(
                 lib.namespace_apply_async, self._handle.pointer, batch.pointer

@@ -185,6 +185,11 @@ def run_batch(function: Any, *arguments: Any) -> BatchResult:
         _ffi.lib.batch_result_release(result.value)
 
 
+def check_batch(batch: Any) -> None:
+    if not isinstance(batch, AtomicBatch):
+        raise TypeError(f"an AtomicBatch is required, not {type(batch).__name__!r}")
+
+
 class AtomicBatch:
     """Different operations that happen at one instant, all of them or none.
 

@@ -51,6 +51,7 @@ from rkvs.batch import (
     BatchResult,
     Expire,
     ExpireAt,
+    check_batch,
     counter_options,
     run_batch,
     write_options,
@@ -1017,6 +1018,7 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
+        check_batch(batch)
         with for_batch(len(batch), batch._bytes):
             result = run_batch(lib.namespace_apply, self._handle.pointer, batch.pointer)
         result.raise_for_status()

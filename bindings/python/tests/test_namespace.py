@@ -1,3 +1,4 @@
+import asyncio
 import copy
 import datetime
 import pickle
@@ -533,6 +534,23 @@ def test_numbers_that_are_none_are_type_errors(ns):
         with pytest.raises(rkvs.InvalidArgumentError):
             list(ns.scan(step=wrong))
     assert ns["n"] == b"1"
+
+
+def test_things_of_the_wrong_kind_are_type_errors(store, ns):
+    for wrong in ([1], {"a": "1"}, None):
+        with pytest.raises(TypeError, match="an AtomicBatch is required"):
+            ns.apply(wrong)
+        with pytest.raises(TypeError, match="an AtomicBatch is required"):
+            asyncio.run(ns.aio.apply(wrong))
+    with pytest.raises(TypeError, match="a log hook is a function or a Logger"):
+        rkvs.open(log=5)
+    with pytest.raises(TypeError, match="a name is a str"):
+        store.create_namespace(b"bytes")
+    with pytest.raises(ValueError, match="released"):
+        view = memoryview(bytes(1 << 20))
+        view.release()
+        ns.set_many({"a": "1", "b": view})
+    assert len(ns) == 0
 
 
 def test_copies_share_the_handle_and_nothing_is_pickled(store, ns):
