@@ -144,6 +144,8 @@ def main():
           "The longest that a write waited", "threads", "us", directory, "threads_worst", log_y=True)
     bars(rows("ycsb"), "letter", lambda row: row["per_second"] / 1e6, "YCSB, two threads",
          "M operations/s", directory, "ycsb")
+    bars(rows("python"), "operation", lambda row: row["ns"], "Python, 10,000 keys",
+         "ns an operation", directory, "python", log=True)
     targets(json.loads((build / "targets.json").read_text()), directory)
 
 

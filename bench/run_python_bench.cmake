@@ -30,3 +30,12 @@ execute_process(
 if(failed)
   leave_out("bench/python/bench.py failed")
 endif()
+cmake_path(REPLACE_FILENAME JSON python_holds.json OUTPUT_VARIABLE holds)
+execute_process(
+  COMMAND ${CMAKE_COMMAND} -E env RKVS_LIBRARY=${LIBRARY} PYTHONPATH=${SOURCE}/bindings/python
+          ${VENV}/bin/python ${SOURCE}/bench/python/holds.py --json ${holds} --items 50000 --rounds 3
+  TIMEOUT 300
+  RESULT_VARIABLE failed)
+if(failed)
+  message(STATUS "bench/python/holds.py failed")
+endif()

@@ -2,6 +2,7 @@
 """Writes the tables of docs/performance.md again, from what a run of the benchmarks measured.
 
     bench/tables.py [BUILD=build/bench] [DOCUMENT=docs/performance.md]
+    bench/tables.py build/bench bindings/python/README.md
 
 Replaces what stands between `<!-- table: NAME -->` and `<!-- end -->`. So every figure in the
 document comes from BUILD/results.json and BUILD/targets.json, which bench/report.py wrote.
@@ -131,6 +132,14 @@ class Tables:
                        short(row["reads"]["max"] / 1e3), short(row["writes"]["max"] / 1e3),
                        f"{row['slowest_share']:.2f}"]
                       for row in self.rows("scale", part="threads")])
+
+    def python(self):
+        return by_contender(self.rows("python"), "operation", "ns", short)
+
+    def python_holds(self):
+        return table(["operation", "lock held, ms", "took, ms"],
+                     [[row["operation"], short(row["held_ms"]), short(row["took_ms"])]
+                      for row in self.rows("python_holds")])
 
     def ycsb(self):
         return by_contender(self.rows("ycsb"), "letter", "per_second", lambda v: f"{v / 1e6:.2f}")
