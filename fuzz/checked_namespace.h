@@ -449,7 +449,8 @@ class CheckedNamespace {
     const uint64_t room = internal::NamespaceImpl::of(ns_).usage().byte_headroom();
     RKVS_FUZZ_CHECK(room == config().max_bytes - std::min(config().max_bytes, stats.memory_bytes));
     const bool exact = !has_expiries_ && !has_moved_;
-    RKVS_FUZZ_CHECK(stats.memory_bytes <= config().max_bytes + (exact ? 0 : tables(most_keys_)));
+    const uint64_t beyond = stats.memory_bytes - std::min(config().max_bytes, stats.memory_bytes);
+    RKVS_FUZZ_CHECK(beyond <= (exact ? 0 : tables(most_keys_)));
   }
 
   void check_values() {
