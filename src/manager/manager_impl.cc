@@ -8,7 +8,16 @@
 
 namespace rkvs::internal {
 
+void ManagerImpl::end_ownership() noexcept {
+  if (process_.is_forked()) {
+    kept_in_child_ = shared_from_this();
+  } else {
+    (void)close();
+  }
+}
+
 Status ManagerImpl::close() {
+  if (process_.is_forked()) return ProcessMark::error();
   if (is_called_back()) return check_initialized();
   if (autosave_.on_own_thread()) {
     return make_error(StatusCode::kWouldDeadlock,
@@ -39,6 +48,7 @@ Status ManagerImpl::close() {
 }
 
 Status ManagerImpl::check_initialized() const {
+  if (process_.is_forked()) return ProcessMark::error();
   if (is_called_back()) {
     return make_error(StatusCode::kWouldDeadlock,
                       "called by the function of a transform, which holds a lock");
@@ -51,7 +61,7 @@ Status ManagerImpl::check_initialized() const {
 
 Status ManagerImpl::initialize(std::optional<std::string_view> file,
                                const OperationOptions& options) {
-  if (is_called_back()) return check_initialized();
+  if (process_.is_forked() || is_called_back()) return check_initialized();
   if (initializing_thread_.load() == std::this_thread::get_id()) {
     return make_error(StatusCode::kWouldDeadlock, "initialize() called by its own progress hook");
   }
