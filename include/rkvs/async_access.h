@@ -8,12 +8,14 @@
 #include <rkvs/manager.h>
 #include <rkvs/namespace.h>
 #include <rkvs/status.h>
+#include <rkvs/value.h>
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 namespace rkvs::internal {
 
@@ -35,6 +37,11 @@ struct AsyncAccess {
   // it has not run and will not.
   static bool post(const Namespace& handle, std::function<void()> work) noexcept;
   static bool post(const StorageManager& handle, std::function<void()> work) noexcept;
+
+  // Namespace::transform for whom exceptions of `change` cannot reach: they are Internal, with what
+  // they say, std::bad_alloc is NoMemory. Either way nothing has changed.
+  static Result<std::optional<Value>> transform(
+      Namespace& handle, std::string_view key, const Namespace::TransformFunction& change) noexcept;
 
   // A handle for an operation: it keeps the manager in memory, and does not close it.
   static StorageManager share(const StorageManager& handle);

@@ -2,6 +2,7 @@
 #ifndef RKVS_ASYNC_NAMESPACE_H_
 #define RKVS_ASYNC_NAMESPACE_H_
 
+#include <rkvs/async_access.h>
 #include <rkvs/async_batch.h>
 #include <rkvs/async_call.h>
 #include <rkvs/atomic_batch.h>
@@ -249,7 +250,7 @@ class AsyncNamespace {
     });
   }
 
-  // --- Counters --------------------------------------------------------------------------------
+  // --- Read, change, write ---------------------------------------------------------------------
 
   // By 1, where no `delta` is given.
   template <internal::AsyncTokenFor<int64_t> Token = boost::asio::deferred_t>
@@ -281,6 +282,19 @@ class AsyncNamespace {
                       [key = std::move(key), delta, options](Namespace& ns, const CancelToken&) {
                         return internal::to_async(ns.decrement(key, delta, options));
                       });
+  }
+
+  // The value that it has now. `change` runs with the lock of the key's shard held, as it does for
+  // Namespace::transform: in the initiating function or, where it would have had to wait, on a
+  // worker thread, and never at the same time as its copies in this operation. It may be called
+  // more than once, then the last call alone counts, and not at all. What it throws is Internal,
+  // and nothing has changed; the message says what() (see with_status).
+  template <internal::AsyncTokenFor<std::optional<Value>> Token = boost::asio::deferred_t>
+  auto async_transform(std::string key, Namespace::TransformFunction change, Token&& token = {}) {
+    return now<Token>(token, [key = std::move(key), change = std::move(change)](
+                                 Namespace& ns, const CancelToken&) {
+      return internal::to_async(internal::AsyncAccess::transform(ns, key, change));
+    });
   }
 
   // --- Many keys -------------------------------------------------------------------------------

@@ -129,8 +129,9 @@ class Namespace {
   // it returns; nothing removes the key or leaves it absent. Returns the value that the key has
   // now. Nobody else reads or writes the key meanwhile: `change` runs with the lock of its shard
   // held, so it should be short, and must not call this library: whatever it calls there is
-  // WouldDeadlock. Keeps the expiry. What `change` throws goes to the caller, and nothing has
-  // changed. KeyTooLarge, ValueTooLarge, TooManyKeys, MemoryLimit.
+  // WouldDeadlock. It is called again where there was no room for what it returned and room could
+  // be made; the last call counts. Keeps the expiry. What `change` throws goes to the caller, and
+  // nothing has changed. KeyTooLarge, ValueTooLarge, TooManyKeys, MemoryLimit.
   using TransformFunction =
       std::function<std::optional<std::string>(std::optional<std::string_view> value)>;
   Result<std::optional<Value>> transform(std::string_view key, const TransformFunction& change);

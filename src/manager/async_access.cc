@@ -1,6 +1,8 @@
 #include <rkvs/async_access.h>
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "base/error.h"
@@ -67,6 +69,19 @@ bool AsyncAccess::post(const Namespace& handle, std::function<void()> work) noex
 bool AsyncAccess::post(const StorageManager& handle, std::function<void()> work) noexcept {
   Executor* const executor = executor_of(handle.impl_);
   return executor != nullptr && executor->post(std::move(work));
+}
+
+Result<std::optional<Value>> AsyncAccess::transform(
+    Namespace& handle, std::string_view key, const Namespace::TransformFunction& change) noexcept {
+  try {
+    return handle.transform(key, change);
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kNoMemory);
+  } catch (const std::exception& thrown) {
+    return make_error(StatusCode::kInternal, "the function of a transform threw: ", thrown.what());
+  } catch (...) {
+    return make_error(StatusCode::kInternal, "the function of a transform threw");
+  }
 }
 
 StorageManager AsyncAccess::share(const StorageManager& handle) {

@@ -9,7 +9,11 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <future>
+#include <new>
+#include <optional>
 #include <set>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -231,6 +235,161 @@ TEST_F(AsyncTokenTest, OperationsOnAKeyGiveOutcomesAndNotErrors) {
   }(ns_));
   EXPECT_EQ(sorted_keys(ns_.sync()), (std::vector<std::string>{"c", "d"}));
 }
+
+// --- transform -----------------------------------------------------------------------------------
+
+using Text = std::optional<std::string>;
+
+// A transform of "k" that is inside of its function until let_go(), and makes "held" of the value.
+class HeldTransform {
+ public:
+  explicit HeldTransform(Namespace ns) : thread_([this, ns]() mutable { hold(ns); }) {
+    inside_.get_future().wait();
+  }
+  ~HeldTransform() { let_go(); }
+  HeldTransform(const HeldTransform&) = delete;
+  HeldTransform& operator=(const HeldTransform&) = delete;
+
+  void let_go() {
+    if (!thread_.joinable()) return;
+    may_end_.set_value();
+    thread_.join();
+  }
+
+ private:
+  void hold(Namespace& ns) {
+    EXPECT_TRUE(is_ok(ns.transform("k", [this](auto) -> Text {
+      inside_.set_value();
+      may_end_.get_future().wait();
+      return "held";
+    })));
+  }
+
+  std::promise<void> inside_;
+  std::promise<void> may_end_;
+  std::thread thread_;
+};
+
+TEST_F(AsyncTokenTest, TransformMakesChangesAndRemovesAValue) {
+  run([](AsyncNamespace ns) -> asio::awaitable<void> {
+    const auto append = [](std::optional<std::string_view> value) -> Text {
+      return value.has_value() ? std::string(*value) + "+" : "start";
+    };
+    EXPECT_EQ(*co_await ns.async_transform("k", append), "start");
+    EXPECT_EQ(*co_await ns.async_transform("k", append), "start+");
+    const auto nothing = [](auto) -> Text { return std::nullopt; };
+    EXPECT_EQ(co_await ns.async_transform("k", nothing), std::nullopt);
+    EXPECT_FALSE(co_await ns.async_exists("k"));
+    EXPECT_EQ(co_await ns.async_transform("k", nothing), std::nullopt) << "it stays absent";
+  }(ns_));
+}
+
+TEST_F(AsyncTokenTest, WhatTheFunctionOfATransformThrowsIsAnErrorAndChangesNothing) {
+  run([](AsyncNamespace ns) -> asio::awaitable<void> {
+    co_await ns.async_put("k", "v");
+    Status status;
+    const auto throws = [](auto) -> Text { throw std::runtime_error("no such thing"); };
+    auto [error, value] =
+        co_await ns.with_status(status).async_transform("k", throws, as_tuple(deferred));
+    EXPECT_EQ(error, StatusCode::kInternal);
+    EXPECT_EQ(value, std::nullopt);
+    EXPECT_NE(status.message().find("no such thing"), std::string_view::npos) << status.message();
+    const auto throws_a_number = [](auto) -> Text { throw 7; };
+    auto [other, none] = co_await ns.async_transform("k", throws_a_number, as_tuple(deferred));
+    EXPECT_EQ(other, StatusCode::kInternal);
+    EXPECT_EQ(none, std::nullopt);
+    const auto no_memory = [](auto) -> Text { throw std::bad_alloc(); };
+    auto [full, nothing] = co_await ns.async_transform("new", no_memory, as_tuple(deferred));
+    EXPECT_EQ(full, StatusCode::kNoMemory);
+    EXPECT_EQ(nothing, std::nullopt);
+    EXPECT_EQ(*co_await ns.async_get("k"), "v") << "the lock is free again";
+    EXPECT_EQ((co_await ns.async_metadata()).key_count, 1U);
+  }(ns_));
+}
+
+TEST_F(AsyncTokenTest, ATransformThatWouldWaitCallsItsFunctionOnAWorkerThread) {
+  HeldTransform held(ns_.sync());
+  std::optional<std::thread::id> called_on;
+  std::optional<Value> result;
+  ns_.async_transform(
+      "k",
+      [&](std::optional<std::string_view> value) -> Text {
+        called_on = std::this_thread::get_id();
+        return std::string(value.value_or("absent")) + "+";
+      },
+      [&](error_code error, std::optional<Value> value) {
+        EXPECT_FALSE(error);
+        result = std::move(value);
+      });
+  held.let_go();
+  io_.run();
+  EXPECT_EQ(*result, "held+");
+  EXPECT_TRUE(called_on.has_value() && *called_on != std::this_thread::get_id());
+}
+
+TEST_F(AsyncTokenTest, WhatItThrowsOnAWorkerThreadIsAnErrorToo) {
+  HeldTransform held(ns_.sync());
+  error_code end;
+  ns_.async_transform(
+      "k", [](auto) -> Text { throw std::runtime_error("no"); },
+      [&](error_code error, const std::optional<Value>&) { end = error; });
+  held.let_go();
+  io_.run();
+  EXPECT_EQ(end, StatusCode::kInternal);
+  EXPECT_EQ(*ns_.sync().get("k"), "held");
+}
+
+TEST_F(AsyncTokenTest, TheFunctionOfATransformMustNotCallTheStore) {
+  int calls = 0;
+  error_code inner;
+  error_code outer;
+  std::optional<Value> result;
+  Namespace sync = ns_.sync();
+  ns_.async_transform(
+      "k",
+      [&](auto) -> Text {
+        ++calls;
+        EXPECT_EQ(sync.get("k").code(), StatusCode::kWouldDeadlock);
+        ns_.async_get("other",
+                      [&](error_code error, const std::optional<Value>&) { inner = error; });
+        return "changed";
+      },
+      [&](error_code error, std::optional<Value> value) {
+        outer = error;
+        result = std::move(value);
+      });
+  io_.run();
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(inner, StatusCode::kWouldDeadlock);
+  EXPECT_FALSE(outer);
+  EXPECT_EQ(*result, "changed");
+}
+
+// With max_keys reached, room is made of keys that have expired: a walk that may have to wait,
+// which the initiating function must not. What `change` returned there is of no use.
+TEST_F(AsyncTokenTest, ATransformThatNeedsRoomCallsItsFunctionAgain) {
+  NamespaceConfig config = patient();
+  config.max_keys = 1;
+  auto created = manager_->create_namespace("small", config);
+  ASSERT_TRUE(is_ok(created));
+  ASSERT_TRUE(is_ok(created->put("short", "v", WriteOptions{.expire_after = 1ms})));
+  while (*created->exists("short")) std::this_thread::sleep_for(1ms);
+  AsyncNamespace small(*created, io_.get_executor());
+  int calls = 0;
+  std::optional<Value> result;
+  small.async_transform(
+      "k", [&](auto) -> Text { return std::to_string(++calls); },
+      [&](error_code error, std::optional<Value> value) {
+        EXPECT_FALSE(error);
+        result = std::move(value);
+      });
+  io_.run();
+  EXPECT_GE(calls, 1) << "2, unless the store has been faster to remove what has expired";
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(*result, std::to_string(calls)) << "the last call counts";
+}
+
+// --- Many keys -----------------------------------------------------------------------------------
 
 TEST_F(AsyncTokenTest, BatchesOwnTheirBytesHoweverLongTheyAre) {
   run([](AsyncNamespace ns) -> asio::awaitable<void> {
