@@ -33,11 +33,12 @@ Status ManagerImpl::close() {
   ticker_->stop();
   NamespaceMap namespaces;
   {
-    const WriterLock lock(mutex_);
-    namespaces.swap(namespaces_);
-  }
-  {
+    // Both in one: another close(), which finds none left, is not to return before they have ended.
     const MutexLock members(members_mutex_);
+    {
+      const WriterLock lock(mutex_);
+      namespaces.swap(namespaces_);
+    }
     for (auto& [name, impl] : namespaces) impl->end(StatusCode::kClosed);
   }
   for (auto& [name, impl] : namespaces) impl->free_data();
@@ -264,6 +265,7 @@ Result<NamespacePtr> ManagerImpl::find(std::string_view name) const {
   const ReaderLock lock(mutex_);
   const auto it = namespaces_.find(name);
   if (it == namespaces_.end()) {
+    if (is_closed()) return check_initialized();  // that is why
     return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
                       name.substr(0, kMaxNamespaceNameSize), "\"");
   }
@@ -279,6 +281,7 @@ Status ManagerImpl::remove(std::string_view name) {
       const WriterLock lock(mutex_);
       const auto it = namespaces_.find(name);
       if (it == namespaces_.end()) {
+        if (is_closed()) return check_initialized();
         return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
                           name.substr(0, kMaxNamespaceNameSize), "\"");
       }
@@ -302,6 +305,8 @@ Result<std::vector<NamespacePtr>> ManagerImpl::all() const {
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
+  // Whoever closes says so before they are gone from the map.
+  if (is_closed()) return check_initialized();
   std::sort(all.begin(), all.end(),
             [](const NamespacePtr& a, const NamespacePtr& b) { return a->name() < b->name(); });
   return all;
@@ -318,6 +323,7 @@ std::vector<NamespacePtr> ManagerImpl::present_namespaces() const {
 Result<size_t> ManagerImpl::count() const {
   if (Status status = check_initialized(); !status.ok()) return status;
   const ReaderLock lock(mutex_);
+  if (is_closed()) return check_initialized();
   return namespaces_.size();
 }
 
