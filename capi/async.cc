@@ -1,8 +1,5 @@
 #include "capi/async.h"
 
-#include <algorithm>
-#include <limits>
-
 #include "capi/options.h"
 
 using namespace rkvs::capi;
@@ -39,11 +36,7 @@ Status read_async(const rkvs_async* how, Delivery& delivery) {
   delivery.callback = from.callback;
   delivery.user = from.user;
   delivery.tag = from.tag;
-  if (from.timeout_ms != 0) {
-    constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-    delivery.timeout =
-        std::chrono::milliseconds(static_cast<int64_t>(std::min(from.timeout_ms, kLargest)));
-  }
+  if (from.timeout_ms != 0) delivery.timeout = to_milliseconds(from.timeout_ms);
   delivery.progress = from.progress;
   delivery.progress_user = from.progress_user;
   delivery.allow_inline = (from.flags & RKVS_ALLOW_INLINE) != 0;
@@ -61,16 +54,17 @@ void finish_completion(rkvs_completion& completion, const Delivery& delivery,
 }
 
 PendingBase::PendingBase(const Delivery& delivery)
-    : delivery_(delivery), node_(std::make_unique<CompletionNode>()) {
-  retain(delivery_.queue);
-}
+    : delivery_(delivery),
+      queue_(retain(delivery.queue)),
+      node_(std::make_unique<CompletionNode>()) {}
 
-PendingBase::~PendingBase() { rkvs_queue_release(delivery_.queue); }
+PendingBase::~PendingBase() = default;
 
 void PendingBase::deliver() noexcept {
   complete_.store(true, std::memory_order_release);
-  if (delivery_.queue != nullptr) {
-    delivery_.queue->push(std::move(node_));
+  if (queue_ != nullptr) {
+    queue_->push(std::move(node_));
+    queue_.reset();
     return;
   }
   delivery_.callback(delivery_.user, &node_->completion);

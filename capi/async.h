@@ -82,12 +82,17 @@ class PendingBase : public internal::AsyncOperation {
     return {.progress = progress_hook(delivery_.progress, delivery_.progress_user, cancel_token()),
             .cancel = cancel_token()};
   }
-  // To the queue, or calls back, here and now.
+  // To the queue, or calls back, here and now. From then on the queue is not kept.
   void deliver() noexcept;
 
   const Delivery delivery_;
 
  private:
+  struct ReleaseQueue {
+    void operator()(rkvs_queue* queue) const noexcept { rkvs_queue_release(queue); }
+  };
+
+  std::unique_ptr<rkvs_queue, ReleaseQueue> queue_;
   std::unique_ptr<CompletionNode> node_;
   std::atomic<bool> complete_{false};
 };

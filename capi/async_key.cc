@@ -131,33 +131,45 @@ Status decrement(Namespace& ns, const KeyArguments& args, Outcome& outcome) {
 
 using KeyOperation = Status (*)(Namespace& ns, const KeyArguments& args, Outcome& outcome);
 
-struct KeyWork : NamespaceWork {
+struct KeyWork : KeyWorkBase {
   KeyWork(rkvs_namespace* of, rkvs_operation_kind what, KeyOperation does)
-      : NamespaceWork(of, what), operation(does) {}
+      : KeyWorkBase(of, what), operation(does) {}
 
-  bool may_run_now() const noexcept { return true; }
   Status run(Outcome& outcome, const OperationOptions* /*options*/) {
     return operation(ns->ns, args, outcome);
   }
   void own() {
     NamespaceWork::own();
-    bytes = std::make_unique<char[]>(args.key.size() + args.value.size() + 1);
-    char* end = bytes.get();
-    for (std::string_view* const piece : {&args.key, &args.value}) {
-      if (!piece->empty()) std::memcpy(end, piece->data(), piece->size());
-      *piece = {end, piece->size()};
-      end += piece->size();
-    }
-  }
-  Status start(std::shared_ptr<rkvs::internal::AsyncOperation> pending,
-               std::optional<std::chrono::milliseconds> timeout) const {
-    return rkvs::internal::AsyncAccess::start(ns->ns, std::move(pending),
-                                              rkvs::internal::AsyncLane::kWait, timeout);
+    keep({&args.key, &args.value});
   }
 
   KeyOperation operation;
   KeyArguments args;
-  std::unique_ptr<char[]> bytes;
+};
+
+// Its place for the value is the caller's until it has completed.
+struct GetIntoWork : KeyWorkBase {
+  GetIntoWork(rkvs_namespace* of, std::string_view of_key, void* place, std::size_t room)
+      : KeyWorkBase(of, RKVS_OP_GET_INTO), key(of_key), buffer(place), capacity(room) {}
+
+  Status run(Outcome& outcome, const OperationOptions* /*options*/) {
+    const auto got = ns->ns.get(key);
+    if (!got.ok()) return got.status();
+    const std::string_view bytes = got->view();
+    outcome.completion.size = bytes.size();
+    if (bytes.size() > capacity) return Status();
+    if (!bytes.empty()) std::memcpy(buffer, bytes.data(), bytes.size());
+    outcome.completion.data = buffer;
+    return Status();
+  }
+  void own() {
+    NamespaceWork::own();
+    keep({&key});
+  }
+
+  std::string_view key;
+  void* buffer;
+  std::size_t capacity;
 };
 
 // `fill(args)` adds to the arguments what the operation has beyond a key.
@@ -221,6 +233,26 @@ rkvs_status rkvs_namespace_get_async(rkvs_namespace* ns, const void* key, size_t
                                      const rkvs_async* how, rkvs_completion* out,
                                      rkvs_operation** operation, rkvs_error** error) {
   return begin(ns, RKVS_OP_GET, get, key, key_size, {how, out, operation, error});
+}
+
+rkvs_status rkvs_namespace_get_into_async(rkvs_namespace* ns, const void* key, size_t key_size,
+                                          void* buffer, size_t capacity, const rkvs_async* how,
+                                          rkvs_completion* out, rkvs_operation** operation,
+                                          rkvs_error** error) {
+  return guarded(error, [&]() -> rkvs_status {
+    if (operation != nullptr) *operation = nullptr;
+    if (const rkvs_status bad = check_namespace(ns, error)) return bad;
+    if (const rkvs_status bad = check_key(key, key_size)) {
+      return refuse_argument(bad, error, "the key is NULL");
+    }
+    if (buffer == nullptr && capacity != 0) {
+      return refuse_argument(RKVS_E_INVALID_ARGUMENT, error, "the buffer is NULL");
+    }
+    Delivery delivery;
+    if (const Status bad = read_async(how, delivery); !bad.ok()) return finish(bad, error);
+    GetIntoWork work(ns, view(key, key_size), buffer, capacity);
+    return launch(work, delivery, out, operation, error);
+  });
 }
 
 rkvs_status rkvs_namespace_get_with_version_async(rkvs_namespace* ns, const void* key,

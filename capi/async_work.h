@@ -2,8 +2,11 @@
 #ifndef RKVS_CAPI_ASYNC_WORK_H_
 #define RKVS_CAPI_ASYNC_WORK_H_
 
+#include <cstring>
 #include <functional>
+#include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -44,6 +47,31 @@ struct NamespaceWork {
   rkvs_namespace* ns;
   rkvs_operation_kind kind;
   HandleRef<rkvs_namespace> owner{};
+};
+
+// One on a single key: short, with one lock to wait for.
+struct KeyWorkBase : NamespaceWork {
+  using NamespaceWork::NamespaceWork;
+  bool may_run_now() const noexcept { return true; }
+  Status start(std::shared_ptr<internal::AsyncOperation> operation,
+               std::optional<std::chrono::milliseconds> timeout) const {
+    return internal::AsyncAccess::start(ns->ns, std::move(operation), internal::AsyncLane::kWait,
+                                        timeout);
+  }
+  // Copies what the pieces are views of. Throws std::bad_alloc.
+  void keep(std::initializer_list<std::string_view*> pieces) {
+    std::size_t size = 1;
+    for (const std::string_view* const piece : pieces) size += piece->size();
+    kept = std::make_unique<char[]>(size);
+    char* end = kept.get();
+    for (std::string_view* const piece : pieces) {
+      if (!piece->empty()) std::memcpy(end, piece->data(), piece->size());
+      *piece = {end, piece->size()};
+      end += piece->size();
+    }
+  }
+
+  std::unique_ptr<char[]> kept{};
 };
 
 // One that takes long.

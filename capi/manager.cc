@@ -3,16 +3,14 @@
 
 #include <memory>
 #include <new>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "capi/async.h"
 #include "capi/list.h"
 #include "capi/options.h"
+#include "capi/own_thread.h"
 #include "capi/value.h"
 
-using rkvs::LoadReport;
 using rkvs::NamespaceConfig;
 using rkvs::OperationOptions;
 using rkvs::Status;
@@ -39,14 +37,9 @@ bool close_and_delete(rkvs_manager* manager) noexcept {
 
 void destroy(rkvs_manager* manager) noexcept {
   if (!in_callback() && close_and_delete(manager)) return;
-  try {
-    std::thread([manager] { (void)close_and_delete(manager); }).detach();
-  } catch (const std::system_error&) {
-    // No thread to be had: the store stays open, which is better than a thread that waits for
-    // itself.
-  } catch (const std::bad_alloc&) {
-    // The same.
-  }
+  // Without a thread to be had the store stays open, which is better than a thread that waits for
+  // itself.
+  (void)run_on_own_thread([manager] { (void)close_and_delete(manager); });
 }
 
 }  // namespace
@@ -123,71 +116,6 @@ rkvs_manager* rkvs_manager_retain(rkvs_manager* manager) { return rkvs::capi::re
 void rkvs_manager_release(rkvs_manager* manager) {
   if (rkvs::capi::drop(manager)) rkvs::capi::destroy(manager);
 }
-
-// --- What was loaded
-// ------------------------------------------------------------------------------
-
-struct rkvs_load_report : rkvs::capi::Handle {
-  static constexpr uint32_t kMagic = 0x524B5231;
-  explicit rkvs_load_report(LoadReport what) : Handle(kMagic), report(std::move(what)) {}
-
-  const LoadReport report;
-};
-
-rkvs_status rkvs_manager_load_report(rkvs_manager* manager, rkvs_load_report** report,
-                                     rkvs_error** error) {
-  return guarded(error, [&]() -> rkvs_status {
-    if (const rkvs_status bad = check_slot(report, error)) return bad;
-    *report = nullptr;
-    if (const rkvs_status bad = check_manager(manager, error)) return bad;
-    auto found = manager->manager.load_report();
-    if (!found.ok()) return finish(found.status(), error);
-    *report = new rkvs_load_report(std::move(found.value()));
-    return RKVS_OK;
-  });
-}
-
-const char* rkvs_load_report_file(const rkvs_load_report* report) {
-  return is_valid(report) ? report->report.file.c_str() : "";
-}
-
-uint64_t rkvs_load_report_namespaces(const rkvs_load_report* report) {
-  return is_valid(report) ? report->report.namespaces : 0;
-}
-
-uint64_t rkvs_load_report_keys(const rkvs_load_report* report) {
-  return is_valid(report) ? report->report.keys : 0;
-}
-
-size_t rkvs_load_report_skipped_count(const rkvs_load_report* report) {
-  return is_valid(report) ? report->report.skipped.size() : 0;
-}
-
-rkvs_status rkvs_load_report_skipped(const rkvs_load_report* report, size_t index,
-                                     const char** file, rkvs_status* reason, const char** message,
-                                     rkvs_error** error) {
-  return guarded(error, [&]() -> rkvs_status {
-    if (!is_valid(report)) return refuse_argument(RKVS_E_INVALID_ARGUMENT, error, "not a report");
-    if (index >= report->report.skipped.size()) {
-      return refuse(StatusCode::kInvalidArgument, error, "file ", index, " of ",
-                    report->report.skipped.size());
-    }
-    const LoadReport::Skipped& skipped = report->report.skipped[index];
-    if (file != nullptr) *file = skipped.file.c_str();
-    if (reason != nullptr) *reason = code_of(skipped.reason.code());
-    if (message != nullptr) {
-      // A Status keeps its message in a std::string: a NUL follows it.
-      const std::string_view text = skipped.reason.message();
-      *message = text.data() == nullptr ? "" : text.data();
-    }
-    return RKVS_OK;
-  });
-}
-
-rkvs_load_report* rkvs_load_report_retain(rkvs_load_report* report) {
-  return rkvs::capi::retain(report);
-}
-void rkvs_load_report_release(rkvs_load_report* report) { rkvs::capi::release(report); }
 
 // --- Namespaces
 // -----------------------------------------------------------------------------------
@@ -281,10 +209,8 @@ rkvs_status rkvs_manager_update_namespace_config(rkvs_manager* manager, const ch
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check_manager(manager, error)) return bad;
     if (const rkvs_status bad = check_name(name, error)) return bad;
-    if (config == nullptr)
-      return refuse(rkvs::StatusCode::kInvalidArgument, error, "`config` is NULL");
     NamespaceConfig limits;
-    if (const Status bad = to_namespace_config(config, limits); !bad.ok()) {
+    if (const Status bad = to_given_config(config, limits); !bad.ok()) {
       return finish(bad, error);
     }
     return finish(manager->manager.update_namespace_config(name, limits), error);
@@ -307,10 +233,8 @@ rkvs_status rkvs_manager_update_config(rkvs_manager* manager, const rkvs_manager
                                        rkvs_error** error) {
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check_manager(manager, error)) return bad;
-    if (config == nullptr)
-      return refuse(rkvs::StatusCode::kInvalidArgument, error, "`config` is NULL");
     StorageConfig limits;
-    if (const Status bad = to_storage_config(config, limits); !bad.ok()) return finish(bad, error);
+    if (const Status bad = to_given_config(config, limits); !bad.ok()) return finish(bad, error);
     return finish(manager->manager.update_config(limits), error);
   });
 }
@@ -334,10 +258,7 @@ rkvs_status rkvs_manager_all_namespace_stats(rkvs_manager* manager, rkvs_list** 
     if (const rkvs_status bad = check_manager(manager, error)) return bad;
     auto all = manager->manager.all_namespace_stats();
     if (!all.ok()) return finish(all.status(), error);
-    auto made = std::make_unique<rkvs_list>();
-    for (const auto& stats : *all) made->append(stats.name);
-    made->stats = std::move(all.value());
-    *list = made.release();
+    *list = make_list(std::move(all.value()));
     return RKVS_OK;
   });
 }

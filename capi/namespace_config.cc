@@ -1,8 +1,5 @@
 // Limits, shards and figures of a namespace.
 #include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <limits>
 
 #include "capi/manager.h"
 #include "capi/options.h"
@@ -55,9 +52,7 @@ rkvs_status rkvs_namespace_set_lock_timeout(rkvs_namespace* ns, uint64_t lock_ti
                                             rkvs_error** error) {
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check_namespace(ns, error)) return bad;
-    constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-    const auto timeout = static_cast<int64_t>(std::min(lock_timeout_ms, kLargest));
-    return finish(ns->ns.set_lock_timeout(std::chrono::milliseconds(timeout)), error);
+    return finish(ns->ns.set_lock_timeout(to_milliseconds(lock_timeout_ms)), error);
   });
 }
 
@@ -65,10 +60,8 @@ rkvs_status rkvs_namespace_update_config(rkvs_namespace* ns, const rkvs_namespac
                                          rkvs_error** error) {
   return guarded(error, [&]() -> rkvs_status {
     if (const rkvs_status bad = check_namespace(ns, error)) return bad;
-    if (config == nullptr)
-      return refuse(rkvs::StatusCode::kInvalidArgument, error, "`config` is NULL");
     NamespaceConfig limits;
-    if (const Status bad = to_namespace_config(config, limits); !bad.ok()) {
+    if (const Status bad = to_given_config(config, limits); !bad.ok()) {
       return finish(bad, error);
     }
     return finish(ns->ns.update_config(limits), error);
@@ -115,9 +108,7 @@ rkvs_status rkvs_namespace_shard_stats(rkvs_namespace* ns, rkvs_shard_stats* sta
     if (!figures.ok()) return finish(figures.status(), error);
     auto* item = reinterpret_cast<unsigned char*>(stats);
     for (size_t i = 0; i < figures->size() && i < capacity; ++i, item += item_size) {
-      const rkvs_shard_stats one = from_shard_stats((*figures)[i]);
-      if (item_size > sizeof one) std::memset(item + sizeof one, 0, item_size - sizeof one);
-      std::memcpy(item, &one, std::min(item_size, sizeof one));
+      copy_sized(from_shard_stats((*figures)[i]), item, item_size);
     }
     *count = figures->size();
     return RKVS_OK;

@@ -20,12 +20,6 @@ Status check_flags(uint32_t flags, uint32_t known) {
                               ", which this library does not know");
 }
 
-// Milliseconds as they are counted here, the largest for what is larger.
-milliseconds to_milliseconds(uint64_t ms) {
-  constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-  return milliseconds(static_cast<int64_t>(std::min(ms, kLargest)));
-}
-
 system_clock::time_point to_time(int64_t unix_ms) {
   using Clock = system_clock;
   const auto first = std::chrono::floor<milliseconds>(Clock::time_point::min().time_since_epoch());
@@ -38,6 +32,10 @@ int64_t to_unix_ms(const std::optional<system_clock::time_point>& time) {
   return std::chrono::floor<milliseconds>(time->time_since_epoch()).count();
 }
 
+Status no_config() {
+  return internal::make_error(StatusCode::kInvalidArgument, "`config` is NULL");
+}
+
 void log_to(rkvs_log_callback callback, void* user, LogLevel level, std::string_view message) {
   // A NUL follows the message.
   const std::string text(message);
@@ -46,6 +44,11 @@ void log_to(rkvs_log_callback callback, void* user, LogLevel level, std::string_
 }
 
 }  // namespace
+
+milliseconds to_milliseconds(uint64_t ms) noexcept {
+  constexpr auto kLargest = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  return milliseconds(static_cast<int64_t>(std::min(ms, kLargest)));
+}
 
 Status to_write_options(const rkvs_write_options* from, WriteOptions& to) {
   if (from == nullptr) return Status();
@@ -96,6 +99,14 @@ Status to_storage_config(const rkvs_manager_config* from, StorageConfig& to) {
   return Status();
 }
 
+Status to_given_config(const rkvs_namespace_config* from, NamespaceConfig& to) {
+  return from == nullptr ? no_config() : to_namespace_config(from, to);
+}
+
+Status to_given_config(const rkvs_manager_config* from, StorageConfig& to) {
+  return from == nullptr ? no_config() : to_storage_config(from, to);
+}
+
 Status to_autosave_config(const rkvs_autosave_config* from, AutosaveConfig& to) {
   if (from == nullptr)
     return internal::make_error(StatusCode::kInvalidArgument, "no autosave task");
@@ -118,6 +129,10 @@ Status to_storage_options(const rkvs_manager_options* from, StorageOptions& to) 
   constexpr uint32_t kKnown = RKVS_SET_MAX_NAMESPACES | RKVS_SET_MAX_BYTES | RKVS_DETAILED_METRICS;
   if (Status status = check_flags(options.flags, kKnown); !status.ok()) return status;
   if (options.reserved != 0) return StatusCode::kUnsupported;
+  if (options.worker_threads > kMaxWorkerThreads) {
+    return internal::make_error(StatusCode::kInvalidArgument, "worker_threads ",
+                                options.worker_threads, " is above ", kMaxWorkerThreads);
+  }
   const rkvs_manager_config config = {
       .struct_size = sizeof config,
       .flags = options.flags & (RKVS_SET_MAX_NAMESPACES | RKVS_SET_MAX_BYTES),

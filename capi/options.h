@@ -10,6 +10,7 @@
 #include <rkvs/write_options.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -58,8 +59,16 @@ Status read_struct(const T* from, T& to) {
   return Status();
 }
 
-// Gives the caller what fits into his structure, and zeros for what this library does not know.
-// InvalidArgument.
+// Fills the `size` bytes of a structure of the caller: with what fits, and zeros for what this
+// library does not know.
+template <typename T>
+void copy_sized(const T& from, void* to, std::size_t size) {
+  auto* bytes = static_cast<unsigned char*>(to);
+  if (size > sizeof(T)) std::memset(bytes + sizeof(T), 0, size - sizeof(T));
+  std::memcpy(bytes, &from, std::min(size, sizeof(T)));
+}
+
+// The same for one that says its size itself. InvalidArgument.
 template <typename T>
 Status write_struct(T from, T* to) {
   if (to == nullptr)
@@ -67,9 +76,7 @@ Status write_struct(T from, T* to) {
   const uint32_t size = to->struct_size;
   if (Status status = check_size<T>(size); !status.ok()) return status;
   from.struct_size = size;
-  auto* bytes = reinterpret_cast<unsigned char*>(to);
-  if (size > sizeof(T)) std::memset(bytes + sizeof(T), 0, size - sizeof(T));
-  std::memcpy(bytes, &from, std::min<std::size_t>(size, sizeof(T)));
+  copy_sized(from, to, size);
   return Status();
 }
 
@@ -84,12 +91,18 @@ rkvs_status init_struct(T* structure, std::size_t size) noexcept {
   return RKVS_OK;
 }
 
+// Milliseconds as they are counted here, the largest for what is larger.
+std::chrono::milliseconds to_milliseconds(uint64_t ms) noexcept;
+
 // Each: InvalidArgument, Unsupported. NULL stands for defaults. Those of managers may throw
 // std::bad_alloc.
 Status to_write_options(const rkvs_write_options* from, WriteOptions& to);
 Status to_counter_options(const rkvs_counter_options* from, CounterOptions& to);
 Status to_namespace_config(const rkvs_namespace_config* from, NamespaceConfig& to);
 Status to_storage_config(const rkvs_manager_config* from, StorageConfig& to);
+// The two again, with InvalidArgument for NULL.
+Status to_given_config(const rkvs_namespace_config* from, NamespaceConfig& to);
+Status to_given_config(const rkvs_manager_config* from, StorageConfig& to);
 Status to_autosave_config(const rkvs_autosave_config* from, AutosaveConfig& to);
 Status to_storage_options(const rkvs_manager_options* from, StorageOptions& to);
 // What `to` calls may be called as long as the operation runs.

@@ -129,10 +129,7 @@ rkvs_status rkvs_manager_list_autosave_tasks(rkvs_manager* manager, rkvs_list** 
     if (const rkvs_status bad = check_manager(manager, error)) return bad;
     auto tasks = manager->manager.list_autosave_tasks();
     if (!tasks.ok()) return finish(tasks.status(), error);
-    auto made = std::make_unique<rkvs_list>();
-    for (const auto& task : *tasks) made->append(task.namespace_name);
-    made->autosave = std::move(tasks.value());
-    *list = made.release();
+    *list = make_list(std::move(tasks.value()));
     return RKVS_OK;
   });
 }

@@ -41,7 +41,8 @@
  *
  * What goes in is borrowed for the call: keys, values, names and structures are copied before the
  * function returns, a pending asynchronous one too, and may be changed or freed at once afterwards.
- * Only `user` pointers are kept, and never followed.
+ * Only `user` pointers are kept, and never followed; and the buffer of
+ * rkvs_namespace_get_into_async belongs to the operation until it has completed.
  *
  * What comes out through a `T **` belongs to the caller, who gives it back with the type's
  * _release function. Such a slot is overwritten without a look at what was in it: with NULL where
@@ -61,8 +62,10 @@
  * rkvs_manager_close ends a store at a chosen moment and says whether the last saves succeeded;
  * from then on every operation on it answers RKVS_E_CLOSED. A store that nobody closed is closed
  * when the last handle on it (manager, namespaces, scans) is released; that release waits as
- * rkvs_manager_close does, except on a thread that is in a callback of rkvs, where another thread
- * does the waiting.
+ * rkvs_manager_close does, except on a thread that is in a callback of rkvs, where a thread of its
+ * own does the waiting, its last saves included. exit() waits for such threads, and for those of
+ * rkvs_manager_close_async, unless it is called by a callback; _exit() and signals wait for
+ * nothing.
  *
  * NULL, a handle of another type and a handle of a structure that is not rkvs's give
  * RKVS_E_INVALID_ARGUMENT. Use after the last release is a mistake that cannot always be noticed.
@@ -94,8 +97,12 @@
  *
  * 6. ASYNCHRONOUS CALLS
  *
- * An operation X that is worth it has a second form X_async with the same inputs. It never waits:
- * it does what it can at once, and hands the rest to the manager's threads. It returns
+ * Every operation X on a store, a namespace or a scan that may wait, for a lock, a thread or a
+ * file, has a second form X_async with the same inputs. (So have none: functions that only make,
+ * read, fill or release a handle or a structure, such as rkvs_manager_open,
+ * rkvs_namespace_scan_open, rkvs_manager_is_initialized or the rkvs_atomic_batch_ ones, and those
+ * that are about queues and operations themselves.) It never waits: it does what it can at once,
+ * and hands the rest to the manager's threads. Options for progress are in `how`. It returns
  *   RKVS_DONE      done, and *out says what came of it; nothing is called or queued. Only where
  *                  `how->flags` has RKVS_ALLOW_INLINE and `out` is not NULL.
  *   RKVS_PENDING   it will complete exactly once, whatever happens: success, failure, timeout,
@@ -108,7 +115,8 @@
  * completion belongs to the library and is cleared when the callback returns; who wants to keep a
  * part of it retains it (or all of it, with rkvs_completion_retain, and copies the structure). A
  * callback may call anything here but what waits for operations: rkvs_manager_close and
- * rkvs_queue_wait are RKVS_E_WOULD_DEADLOCK there. It should be short: others wait for its thread.
+ * rkvs_queue_wait are RKVS_E_WOULD_DEADLOCK there; rkvs_manager_close_async is not. It should be
+ * short: others wait for its thread.
  *
  * Queue: completions wait in an rkvs_queue until rkvs_queue_poll moves them out; from then on their
  * parts belong to the caller, who gives them back with rkvs_completion_clear. rkvs_queue_fd is a
@@ -118,12 +126,16 @@
  * The optional `operation` handle is for rkvs_operation_cancel. A cancelled operation completes
  * like any other, once: as RKVS_E_CANCELLED with nothing changed, or with what came of it if it was
  * too late. Closing the manager cancels what is in flight, and waits until all of it has completed
- * and all callbacks have returned.
+ * and all callbacks have returned. On a closed store every _async function but
+ * rkvs_manager_close_async is refused with RKVS_E_CLOSED: there is no thread left to run on.
+ *
+ * Results that are structures or arrays in the synchronous form come as an rkvs_list in the
+ * completion, with a function of rkvs_list_ that reads them.
  *
  * The time-out of an operation is `how->timeout_ms`, or else the namespace's lock_timeout; for
  * whole-store operations, which have none, there is none. It is about waiting: for the operation's
  * turn and for locks. One that has begun to work by then is not broken off; rkvs_operation_cancel
- * does that.
+ * does that. rkvs_manager_close_async has no time-out, and cannot be cancelled.
  *
  *
  * 7. FORK
@@ -317,6 +329,11 @@ rkvs_status rkvs_list_item(const rkvs_list* list, size_t index, const void** dat
  * count + 1 numbers. Nothing is copied. Any slot may be NULL. */
 rkvs_status rkvs_list_packed(const rkvs_list* list, const void** bytes, const uint64_t** offsets,
                              size_t* count, rkvs_error** error);
+/* The numbers of a list that rkvs_namespace_shard_key_counts_async made: `count` of them, as long
+ * as the list lives. Nothing is copied. Any slot may be NULL. Codes: RKVS_E_INVALID_ARGUMENT for a
+ * list of something else. */
+rkvs_status rkvs_list_numbers(const rkvs_list* list, const uint64_t** numbers, size_t* count,
+                              rkvs_error** error);
 rkvs_list* rkvs_list_retain(rkvs_list* list);
 void rkvs_list_release(rkvs_list* list);
 
@@ -396,7 +413,7 @@ typedef struct rkvs_manager_options {
   rkvs_log_callback log;   /* NULL = silent */
   void* log_user;          /* handed to `log` */
   uint32_t worker_threads; /* for asynchronous calls, started when first needed; 0 = min(cores,
-                              4); at most 256 */
+                              4); more than 256 are RKVS_E_INVALID_ARGUMENT */
   uint32_t reserved;       /* 0 */
   const rkvs_autosave_config* manager_autosave;      /* saves all namespaces by itself; NULL = no */
   const rkvs_namespace_autosave* namespace_autosave; /* array: saves one each */
@@ -585,6 +602,10 @@ size_t rkvs_load_report_skipped_count(const rkvs_load_report* report);
 rkvs_status rkvs_load_report_skipped(const rkvs_load_report* report, size_t index,
                                      const char** file, rkvs_status* reason, const char** message,
                                      rkvs_error** error);
+/* The report of a list that rkvs_manager_load_report_async made, with a reference of its own.
+ * Codes: RKVS_E_INVALID_ARGUMENT for a list of something else. */
+rkvs_status rkvs_list_load_report(const rkvs_list* list, rkvs_load_report** report,
+                                  rkvs_error** error);
 rkvs_load_report* rkvs_load_report_retain(rkvs_load_report* report);
 void rkvs_load_report_release(rkvs_load_report* report);
 
@@ -626,6 +647,10 @@ rkvs_status rkvs_manager_update_namespace_config(rkvs_manager* manager, const ch
  * before rkvs_manager_initialize. */
 rkvs_status rkvs_manager_get_config(rkvs_manager* manager, rkvs_manager_config* config,
                                     rkvs_error** error);
+/* The item at `index` of a list that rkvs_manager_get_config_async made. Codes:
+ * RKVS_E_INVALID_ARGUMENT for an index that is not there, or a list of something else. */
+rkvs_status rkvs_list_manager_config(const rkvs_list* list, size_t index,
+                                     rkvs_manager_config* config, rkvs_error** error);
 /* What is left open becomes its default. Codes: RKVS_E_LIMIT_BELOW_USE, and nothing has changed. */
 rkvs_status rkvs_manager_update_config(rkvs_manager* manager, const rkvs_manager_config* config,
                                        rkvs_error** error);
@@ -796,18 +821,23 @@ rkvs_status rkvs_namespace_decrement(rkvs_namespace* ns, const void* key, size_t
                                      int64_t* result, rkvs_error** error);
 
 /* Called by rkvs_namespace_transform with the value of the key, NULL and 0 if it is absent (an
- * empty value is not NULL). Says what shall become of it through rkvs_transform_set or
- * rkvs_transform_remove, of which the last call counts, and returns RKVS_OK; with neither, or with
- * another status, nothing changes. Runs with the lock of the key's shard held: it should be short,
- * and whatever else it calls here is RKVS_E_WOULD_DEADLOCK. Must not throw. */
+ * empty value is not NULL); the bytes are valid during the call. Says what shall become of it
+ * through rkvs_transform_set or rkvs_transform_remove, of which the last call counts, and returns
+ * RKVS_OK; with neither, or with another status, nothing changes. Where what it asked for did not
+ * fit, it may be called once more, after room was made, with the value that the key has then: what
+ * counts is the last answer, so it should do nothing but compute one.
+ *
+ * Runs with the lock of the key's shard held: it should be short. Operations on a store, a
+ * namespace or a scan are RKVS_E_WOULD_DEADLOCK there, of any store, and it should not try;
+ * functions that only read or release a handle do as ever. Must not throw. */
 typedef rkvs_status (*rkvs_transform_callback)(void* user, const void* value, size_t value_size,
                                                rkvs_transform* transform);
 /* For that callback alone. The bytes are copied. Codes: RKVS_E_VALUE_TOO_LARGE. */
 rkvs_status rkvs_transform_set(rkvs_transform* transform, const void* value, size_t value_size);
 rkvs_status rkvs_transform_remove(rkvs_transform* transform);
-/* Reads, changes and writes a key with nobody in between. `value` receives the value that the key
- * has afterwards, NULL for none; may be NULL. Keeps the expiry. Codes: what the callback returned,
- * if it was not RKVS_OK; those of writes. */
+/* Reads, changes and writes a key with nobody in between the reading and the writing. `value`
+ * receives the value that the key has afterwards, NULL for none; may be NULL. Keeps the expiry.
+ * Codes: what the callback returned, if it was not RKVS_OK; those of writes. */
 rkvs_status rkvs_namespace_transform(rkvs_namespace* ns, const void* key, size_t key_size,
                                      rkvs_transform_callback callback, void* user,
                                      rkvs_value** value, rkvs_error** error);
@@ -1036,6 +1066,10 @@ rkvs_status rkvs_namespace_clear(rkvs_namespace* ns, uint64_t* count, rkvs_error
 /* What is in force. `config->struct_size` is set by the caller. Works on every handle. */
 rkvs_status rkvs_namespace_get_config(rkvs_namespace* ns, rkvs_namespace_config* config,
                                       rkvs_error** error);
+/* The item at `index` of a list that rkvs_namespace_get_config_async made. Codes:
+ * RKVS_E_INVALID_ARGUMENT for an index that is not there, or a list of something else. */
+rkvs_status rkvs_list_namespace_config(const rkvs_list* list, size_t index,
+                                       rkvs_namespace_config* config, rkvs_error** error);
 /* Each: 0 = no limit. Codes: RKVS_E_LIMIT_BELOW_USE when more is in use (keys, bytes);
  * RKVS_E_INVALID_ARGUMENT above 1 GiB (value size). */
 rkvs_status rkvs_namespace_set_max_keys(rkvs_namespace* ns, uint64_t max_keys, rkvs_error** error);
@@ -1063,6 +1097,10 @@ rkvs_status rkvs_namespace_metadata(rkvs_namespace* ns, rkvs_namespace_stats* st
 rkvs_status rkvs_namespace_shard_stats(rkvs_namespace* ns, rkvs_shard_stats* stats,
                                        size_t item_size, size_t capacity, size_t* count,
                                        rkvs_error** error);
+/* The item at `index` of a list that rkvs_namespace_shard_stats_async made, into `item_size` bytes.
+ * Codes: RKVS_E_INVALID_ARGUMENT for an index that is not there, or a list of something else. */
+rkvs_status rkvs_list_shard_stats(const rkvs_list* list, size_t index, rkvs_shard_stats* stats,
+                                  size_t item_size, rkvs_error** error);
 /* The number of keys of each shard, of one instant; up to `capacity` of them. */
 rkvs_status rkvs_namespace_shard_key_counts(rkvs_namespace* ns, uint64_t* counts, size_t capacity,
                                             size_t* count, rkvs_error** error);
@@ -1089,6 +1127,8 @@ enum {
   RKVS_OP_PERSIST = 14,
   RKVS_OP_INCREMENT = 15,
   RKVS_OP_DECREMENT = 16,
+  RKVS_OP_GET_INTO = 17,
+  RKVS_OP_TRANSFORM = 18,
   RKVS_OP_GET_MULTIPLE = 32,
   RKVS_OP_EXISTS_MULTIPLE = 33,
   RKVS_OP_SET_MULTIPLE = 34,
@@ -1101,14 +1141,42 @@ enum {
   RKVS_OP_DELETE_PREFIX = 41,
   RKVS_OP_CLEAR = 42,
   RKVS_OP_RESIZE_SHARDS = 43,
-  RKVS_OP_UPDATE_CONFIG = 44,
+  RKVS_OP_UPDATE_CONFIG = 44, /* rkvs_namespace_update_config */
+  RKVS_OP_GET_CONFIG = 45,    /* rkvs_namespace_get_config */
+  RKVS_OP_SET_MAX_KEYS = 46,
+  RKVS_OP_SET_MAX_BYTES = 47,
+  RKVS_OP_SET_MAX_VALUE_SIZE = 48,
+  RKVS_OP_SET_LOCK_TIMEOUT = 49,
+  RKVS_OP_METADATA = 50,
+  RKVS_OP_SHARD_STATS = 51,
+  RKVS_OP_SHARD_KEY_COUNTS = 52,
   RKVS_OP_INITIALIZE_FILE = 64,
   RKVS_OP_DELETE_NAMESPACE = 65,
   RKVS_OP_CLONE_NAMESPACE = 66,
   RKVS_OP_SAVE_ALL = 67,
   RKVS_OP_SAVE_NAMESPACE = 68,
   RKVS_OP_LOAD_NAMESPACE = 69,
-  RKVS_OP_LOAD_NAMESPACE_AS = 70
+  RKVS_OP_LOAD_NAMESPACE_AS = 70,
+  RKVS_OP_INITIALIZE = 71,
+  RKVS_OP_LOAD_REPORT = 72,
+  RKVS_OP_CLOSE = 73,
+  RKVS_OP_CREATE_NAMESPACE = 74,
+  RKVS_OP_GET_NAMESPACE = 75,
+  RKVS_OP_LIST_NAMESPACES = 76,
+  RKVS_OP_UPDATE_NAMESPACE_CONFIG = 77,
+  RKVS_OP_MANAGER_GET_CONFIG = 78,
+  RKVS_OP_MANAGER_UPDATE_CONFIG = 79,
+  RKVS_OP_NAMESPACE_STATS = 80,
+  RKVS_OP_ALL_NAMESPACE_STATS = 81,
+  RKVS_OP_METRICS_TEXT = 82,
+  RKVS_OP_NAMESPACE_COUNT = 83,
+  RKVS_OP_TOTAL_KEY_COUNT = 84,
+  RKVS_OP_ADD_NAMESPACE_AUTOSAVE_TASK = 85,
+  RKVS_OP_START_NAMESPACE_AUTOSAVE_TASK = 86,
+  RKVS_OP_START_MISSING_AUTOSAVE_TASKS = 87,
+  RKVS_OP_LIST_AUTOSAVE_TASKS = 88,
+  RKVS_OP_STOP_NAMESPACE_AUTOSAVE = 89,
+  RKVS_OP_STOP_MANAGER_AUTOSAVE = 90
 };
 
 /* What came of an operation. Parts that its kind does not have are NULL and 0. The handles in it
@@ -1119,15 +1187,18 @@ typedef struct rkvs_completion {
   rkvs_status status;       /* what the synchronous form would have returned */
   rkvs_operation_kind kind; /* RKVS_OP_... */
   rkvs_value* value;        /* get, get_with_version, consume: the value; set, update: the old one;
-                               load_namespace: the name */
-  const void* data;         /* its bytes */
-  uint64_t size;            /* and how many */
+                               transform: the new one; load_namespace: the name; metrics_text */
+  const void* data;         /* its bytes; get_into: the buffer, NULL where the value did not fit */
+  uint64_t size;            /* and how many; get_into: the size of the value, fit or not */
   uint64_t version;         /* get_with_version, add, compare_and_set */
   int64_t number;           /* increment, decrement: the result; ttl: ms or -1; persist: had_expiry;
-                               delete_prefix, clear: the count; scan_next: 1 if it is done */
+                               delete_prefix, clear, start_missing_autosave_tasks, namespace_count,
+                               total_key_count: the count; scan_next: 1 if it is done */
   rkvs_batch_result* batch; /* the _multiple ones, apply, scan_next */
-  rkvs_list* list;          /* list_keys */
-  rkvs_namespace* ns;       /* clone_namespace */
+  rkvs_list* list;          /* list_keys, list_namespaces, list_autosave_tasks, namespace_stats,
+                               all_namespace_stats, metadata, get_config, shard_stats,
+                               shard_key_counts, load_report: see there */
+  rkvs_namespace* ns;       /* create_namespace, get_namespace, clone_namespace */
   rkvs_error* error;        /* why, where status is negative; NULL where there is no more to say */
   uint64_t reserved[3];     /* 0 */
 } rkvs_completion;
@@ -1208,6 +1279,12 @@ void rkvs_operation_release(rkvs_operation* operation);
 rkvs_status rkvs_namespace_get_async(rkvs_namespace* ns, const void* key, size_t key_size,
                                      const rkvs_async* how, rkvs_completion* out,
                                      rkvs_operation** operation, rkvs_error** error);
+/* `buffer` belongs to the operation until it has completed: it must stay, and nobody may read or
+ * write it. It holds the value where the completion's data is not NULL. */
+rkvs_status rkvs_namespace_get_into_async(rkvs_namespace* ns, const void* key, size_t key_size,
+                                          void* buffer, size_t capacity, const rkvs_async* how,
+                                          rkvs_completion* out, rkvs_operation** operation,
+                                          rkvs_error** error);
 rkvs_status rkvs_namespace_get_with_version_async(rkvs_namespace* ns, const void* key,
                                                   size_t key_size, const rkvs_async* how,
                                                   rkvs_completion* out, rkvs_operation** operation,
@@ -1267,6 +1344,13 @@ rkvs_status rkvs_namespace_increment_async(rkvs_namespace* ns, const void* key, 
                                            rkvs_operation** operation, rkvs_error** error);
 rkvs_status rkvs_namespace_decrement_async(rkvs_namespace* ns, const void* key, size_t key_size,
                                            int64_t delta, const rkvs_counter_options* options,
+                                           const rkvs_async* how, rkvs_completion* out,
+                                           rkvs_operation** operation, rkvs_error** error);
+/* `callback` is called on this thread, by this function, where the lock can be had at once,
+ * otherwise on one of rkvs; not at all where the operation ends before its turn. `user` is handed
+ * to it; that of `how` to the completion. */
+rkvs_status rkvs_namespace_transform_async(rkvs_namespace* ns, const void* key, size_t key_size,
+                                           rkvs_transform_callback callback, void* user,
                                            const rkvs_async* how, rkvs_completion* out,
                                            rkvs_operation** operation, rkvs_error** error);
 
@@ -1352,16 +1436,65 @@ rkvs_status rkvs_namespace_clear_async(rkvs_namespace* ns, const rkvs_async* how
 rkvs_status rkvs_namespace_resize_shards_async(rkvs_namespace* ns, uint32_t shard_count,
                                                const rkvs_async* how, rkvs_completion* out,
                                                rkvs_operation** operation, rkvs_error** error);
+/* A list with the name of the namespace, for rkvs_list_namespace_config. */
+rkvs_status rkvs_namespace_get_config_async(rkvs_namespace* ns, const rkvs_async* how,
+                                            rkvs_completion* out, rkvs_operation** operation,
+                                            rkvs_error** error);
+rkvs_status rkvs_namespace_set_max_keys_async(rkvs_namespace* ns, uint64_t max_keys,
+                                              const rkvs_async* how, rkvs_completion* out,
+                                              rkvs_operation** operation, rkvs_error** error);
+rkvs_status rkvs_namespace_set_max_bytes_async(rkvs_namespace* ns, uint64_t max_bytes,
+                                               const rkvs_async* how, rkvs_completion* out,
+                                               rkvs_operation** operation, rkvs_error** error);
+rkvs_status rkvs_namespace_set_max_value_size_async(rkvs_namespace* ns, uint64_t max_value_size,
+                                                    const rkvs_async* how, rkvs_completion* out,
+                                                    rkvs_operation** operation, rkvs_error** error);
+rkvs_status rkvs_namespace_set_lock_timeout_async(rkvs_namespace* ns, uint64_t lock_timeout_ms,
+                                                  const rkvs_async* how, rkvs_completion* out,
+                                                  rkvs_operation** operation, rkvs_error** error);
 rkvs_status rkvs_namespace_update_config_async(rkvs_namespace* ns,
                                                const rkvs_namespace_config* config,
                                                const rkvs_async* how, rkvs_completion* out,
                                                rkvs_operation** operation, rkvs_error** error);
+/* A list with the name of the namespace, for rkvs_list_namespace_stats. */
+rkvs_status rkvs_namespace_metadata_async(rkvs_namespace* ns, const rkvs_async* how,
+                                          rkvs_completion* out, rkvs_operation** operation,
+                                          rkvs_error** error);
+/* A list with an item for each shard, which have no texts, for rkvs_list_shard_stats. */
+rkvs_status rkvs_namespace_shard_stats_async(rkvs_namespace* ns, const rkvs_async* how,
+                                             rkvs_completion* out, rkvs_operation** operation,
+                                             rkvs_error** error);
+/* The same for rkvs_list_numbers. */
+rkvs_status rkvs_namespace_shard_key_counts_async(rkvs_namespace* ns, const rkvs_async* how,
+                                                  rkvs_completion* out, rkvs_operation** operation,
+                                                  rkvs_error** error);
 
 /* --- Managers -------------------------------------------------------------------------------- */
 
+rkvs_status rkvs_manager_initialize_async(rkvs_manager* manager, const rkvs_async* how,
+                                          rkvs_completion* out, rkvs_operation** operation,
+                                          rkvs_error** error);
 rkvs_status rkvs_manager_initialize_file_async(rkvs_manager* manager, const char* file,
                                                const rkvs_async* how, rkvs_completion* out,
                                                rkvs_operation** operation, rkvs_error** error);
+/* A list with the name of the file that was loaded, for rkvs_list_load_report. */
+rkvs_status rkvs_manager_load_report_async(rkvs_manager* manager, const rkvs_async* how,
+                                           rkvs_completion* out, rkvs_operation** operation,
+                                           rkvs_error** error);
+/* Ends the store on a thread of its own, also from a callback: the completion, which is the last
+ * one of all, says what rkvs_manager_close would have returned. Never RKVS_DONE, nor RKVS_E_CLOSED
+ * for a store that is closed. */
+rkvs_status rkvs_manager_close_async(rkvs_manager* manager, const rkvs_async* how,
+                                     rkvs_completion* out, rkvs_operation** operation,
+                                     rkvs_error** error);
+
+rkvs_status rkvs_manager_create_namespace_async(rkvs_manager* manager, const char* name,
+                                                const rkvs_namespace_config* config,
+                                                const rkvs_async* how, rkvs_completion* out,
+                                                rkvs_operation** operation, rkvs_error** error);
+rkvs_status rkvs_manager_get_namespace_async(rkvs_manager* manager, const char* name,
+                                             const rkvs_async* how, rkvs_completion* out,
+                                             rkvs_operation** operation, rkvs_error** error);
 rkvs_status rkvs_manager_delete_namespace_async(rkvs_manager* manager, const char* name,
                                                 const rkvs_async* how, rkvs_completion* out,
                                                 rkvs_operation** operation, rkvs_error** error);
@@ -1369,6 +1502,40 @@ rkvs_status rkvs_manager_clone_namespace_async(rkvs_manager* manager, const char
                                                const char* new_name, const rkvs_async* how,
                                                rkvs_completion* out, rkvs_operation** operation,
                                                rkvs_error** error);
+rkvs_status rkvs_manager_list_namespaces_async(rkvs_manager* manager, const rkvs_async* how,
+                                               rkvs_completion* out, rkvs_operation** operation,
+                                               rkvs_error** error);
+rkvs_status rkvs_manager_update_namespace_config_async(rkvs_manager* manager, const char* name,
+                                                       const rkvs_namespace_config* config,
+                                                       const rkvs_async* how, rkvs_completion* out,
+                                                       rkvs_operation** operation,
+                                                       rkvs_error** error);
+
+/* A list with one item, which has no text, for rkvs_list_manager_config. */
+rkvs_status rkvs_manager_get_config_async(rkvs_manager* manager, const rkvs_async* how,
+                                          rkvs_completion* out, rkvs_operation** operation,
+                                          rkvs_error** error);
+rkvs_status rkvs_manager_update_config_async(rkvs_manager* manager,
+                                             const rkvs_manager_config* config,
+                                             const rkvs_async* how, rkvs_completion* out,
+                                             rkvs_operation** operation, rkvs_error** error);
+/* A list with this namespace alone, for rkvs_list_namespace_stats. */
+rkvs_status rkvs_manager_namespace_stats_async(rkvs_manager* manager, const char* name,
+                                               const rkvs_async* how, rkvs_completion* out,
+                                               rkvs_operation** operation, rkvs_error** error);
+rkvs_status rkvs_manager_all_namespace_stats_async(rkvs_manager* manager, const rkvs_async* how,
+                                                   rkvs_completion* out, rkvs_operation** operation,
+                                                   rkvs_error** error);
+rkvs_status rkvs_manager_metrics_text_async(rkvs_manager* manager, const rkvs_async* how,
+                                            rkvs_completion* out, rkvs_operation** operation,
+                                            rkvs_error** error);
+rkvs_status rkvs_manager_namespace_count_async(rkvs_manager* manager, const rkvs_async* how,
+                                               rkvs_completion* out, rkvs_operation** operation,
+                                               rkvs_error** error);
+rkvs_status rkvs_manager_total_key_count_async(rkvs_manager* manager, const rkvs_async* how,
+                                               rkvs_completion* out, rkvs_operation** operation,
+                                               rkvs_error** error);
+
 rkvs_status rkvs_manager_save_all_async(rkvs_manager* manager, const char* file,
                                         const rkvs_async* how, rkvs_completion* out,
                                         rkvs_operation** operation, rkvs_error** error);
@@ -1383,6 +1550,29 @@ rkvs_status rkvs_manager_load_namespace_as_async(rkvs_manager* manager, const ch
                                                  const char* new_name, const char* from,
                                                  const rkvs_async* how, rkvs_completion* out,
                                                  rkvs_operation** operation, rkvs_error** error);
+
+rkvs_status rkvs_manager_add_namespace_autosave_task_async(
+    rkvs_manager* manager, const char* name, const rkvs_autosave_config* config,
+    const rkvs_async* how, rkvs_completion* out, rkvs_operation** operation, rkvs_error** error);
+rkvs_status rkvs_manager_start_namespace_autosave_task_async(
+    rkvs_manager* manager, const char* name, const rkvs_async* how, rkvs_completion* out,
+    rkvs_operation** operation, rkvs_error** error);
+rkvs_status rkvs_manager_start_missing_autosave_tasks_async(rkvs_manager* manager,
+                                                            const rkvs_async* how,
+                                                            rkvs_completion* out,
+                                                            rkvs_operation** operation,
+                                                            rkvs_error** error);
+rkvs_status rkvs_manager_list_autosave_tasks_async(rkvs_manager* manager, const rkvs_async* how,
+                                                   rkvs_completion* out, rkvs_operation** operation,
+                                                   rkvs_error** error);
+rkvs_status rkvs_manager_stop_namespace_autosave_async(rkvs_manager* manager, const char* name,
+                                                       const rkvs_async* how, rkvs_completion* out,
+                                                       rkvs_operation** operation,
+                                                       rkvs_error** error);
+rkvs_status rkvs_manager_stop_manager_autosave_async(rkvs_manager* manager, const rkvs_async* how,
+                                                     rkvs_completion* out,
+                                                     rkvs_operation** operation,
+                                                     rkvs_error** error);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -1,11 +1,16 @@
 // transform: a function of the program reads, changes and writes a key.
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "capi/async_work.h"
 #include "capi/internal.h"
+#include "capi/manager.h"
 #include "capi/value.h"
 
+using rkvs::Namespace;
+using rkvs::OperationOptions;
 using rkvs::Status;
 using rkvs::StatusCode;
 using namespace rkvs::capi;
@@ -48,19 +53,15 @@ rkvs_status rkvs_transform_remove(rkvs_transform* transform) {
   });
 }
 
-rkvs_status rkvs_namespace_transform(rkvs_namespace* ns, const void* key, size_t key_size,
-                                     rkvs_transform_callback callback, void* user,
-                                     rkvs_value** value, rkvs_error** error) {
-  return guarded(error, [&]() -> rkvs_status {
-    if (value != nullptr) *value = nullptr;
-    if (const rkvs_status bad = check(ns)) return refuse_argument(bad, error, "not a namespace");
-    if (const rkvs_status bad = check_key(key, key_size)) {
-      return refuse_argument(bad, error, "the key is NULL");
-    }
-    if (callback == nullptr) {
-      return refuse_argument(RKVS_E_INVALID_ARGUMENT, error, "the callback is NULL");
-    }
-    std::optional<std::string> seen;
+namespace {
+
+// `value` receives what the key has afterwards, if anything, where the status is Ok. May be
+// nullptr.
+struct Transform {
+  rkvs_transform_callback callback;
+  void* user;
+
+  Status run(Namespace& ns, std::string_view key, rkvs_value** value) const {
     const auto change = [&](std::optional<std::string_view> now) {
       rkvs_transform transform;
       rkvs_status status = RKVS_OK;
@@ -75,12 +76,67 @@ rkvs_status rkvs_namespace_transform(rkvs_namespace* ns, const void* key, size_t
       throw Unchanged{status};
     };
     try {
-      auto now = ns->ns.transform(view(key, key_size), change);
-      if (!now.ok()) return finish(now.status(), error);
+      auto now = ns.transform(key, change);
+      if (!now.ok()) return now.status();
       if (value != nullptr) *value = value_handle(std::move(now.value()));
-      return RKVS_OK;
+      return Status();
     } catch (const Unchanged& unchanged) {
-      return finish(Status(static_cast<StatusCode>(unchanged.status)), error);
+      return static_cast<StatusCode>(unchanged.status);
     }
+  }
+};
+
+struct TransformWork : KeyWorkBase {
+  TransformWork(rkvs_namespace* of, std::string_view of_key, Transform what)
+      : KeyWorkBase(of, RKVS_OP_TRANSFORM), key(of_key), transform(what) {}
+
+  Status run(Outcome& outcome, const OperationOptions* /*options*/) {
+    rkvs_value* value = nullptr;
+    Status status = transform.run(ns->ns, key, &value);
+    if (value != nullptr) set_value(outcome, value);
+    return status;
+  }
+  void own() {
+    NamespaceWork::own();
+    keep({&key});
+  }
+
+  std::string_view key;
+  Transform transform;
+};
+
+rkvs_status check_arguments(const rkvs_namespace* ns, const void* key, size_t key_size,
+                            rkvs_transform_callback callback, rkvs_error** error) {
+  if (const rkvs_status bad = check_namespace(ns, error)) return bad;
+  if (const rkvs_status bad = check_key(key, key_size)) {
+    return refuse_argument(bad, error, "the key is NULL");
+  }
+  if (callback != nullptr) return RKVS_OK;
+  return refuse_argument(RKVS_E_INVALID_ARGUMENT, error, "the callback is NULL");
+}
+
+}  // namespace
+
+rkvs_status rkvs_namespace_transform(rkvs_namespace* ns, const void* key, size_t key_size,
+                                     rkvs_transform_callback callback, void* user,
+                                     rkvs_value** value, rkvs_error** error) {
+  return guarded(error, [&]() -> rkvs_status {
+    if (value != nullptr) *value = nullptr;
+    if (const rkvs_status bad = check_arguments(ns, key, key_size, callback, error)) return bad;
+    return finish(Transform{callback, user}.run(ns->ns, view(key, key_size), value), error);
+  });
+}
+
+rkvs_status rkvs_namespace_transform_async(rkvs_namespace* ns, const void* key, size_t key_size,
+                                           rkvs_transform_callback callback, void* user,
+                                           const rkvs_async* how, rkvs_completion* out,
+                                           rkvs_operation** operation, rkvs_error** error) {
+  return guarded(error, [&]() -> rkvs_status {
+    if (operation != nullptr) *operation = nullptr;
+    if (const rkvs_status bad = check_arguments(ns, key, key_size, callback, error)) return bad;
+    Delivery delivery;
+    if (const Status bad = read_async(how, delivery); !bad.ok()) return finish(bad, error);
+    TransformWork work(ns, view(key, key_size), {callback, user});
+    return launch(work, delivery, out, operation, error);
   });
 }

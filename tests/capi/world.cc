@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "capi/list.h"
+
 namespace rkvs::capi_test {
 
 namespace {
@@ -67,7 +69,13 @@ World::World() {
   EXPECT_EQ(rkvs_manager_all_namespace_stats(manager, &stats, nullptr), RKVS_OK);
   EXPECT_EQ(rkvs_manager_list_autosave_tasks(manager, &autosave, nullptr), RKVS_OK);
   EXPECT_EQ(rkvs_manager_load_report(manager, &report, nullptr), RKVS_OK);
-  EXPECT_EQ(rkvs_namespace_get(ns, "k1", 2, &value, nullptr), RKVS_OK);
+  EXPECT_EQ(rkvs_namespace_get_with_version(ns, "k1", 2, &value, &version, nullptr), RKVS_OK);
+  // What asynchronous calls would bring, without the threads that they take.
+  config = capi::make_list("users", NamespaceConfig());
+  manager_config = capi::make_list(StorageConfig());
+  shards = capi::make_list(std::vector<ShardStats>(2));
+  numbers = capi::make_list(std::vector<uint64_t>{3, 4});
+  report_list = capi::make_list(LoadReport());
   rkvs_async_init(&how, sizeof how);
   how.queue = queue;
   EXPECT_EQ(finish(rkvs_namespace_get_async(ns, "k1", 2, &how, nullptr, &operation, nullptr)),
@@ -80,6 +88,9 @@ World::~World() {
   rkvs_queue_release(queue);
   rkvs_value_release(value);
   rkvs_namespace_release(ns);
+  for (rkvs_list* const made : {config, manager_config, shards, numbers, report_list}) {
+    rkvs_list_release(made);
+  }
   rkvs_list_release(autosave);
   rkvs_list_release(stats);
   rkvs_list_release(list);
@@ -115,11 +126,11 @@ std::string World::content() {
     const std::string name(static_cast<const char*>(data), size);
     rkvs_namespace* space = nullptr;
     EXPECT_EQ(rkvs_manager_get_namespace(manager, name.c_str(), &space, nullptr), RKVS_OK);
-    rkvs_namespace_config config;
-    rkvs_namespace_config_init(&config, sizeof config);
-    EXPECT_EQ(rkvs_namespace_get_config(space, &config, nullptr), RKVS_OK);
-    lines.push_back(name + " " + std::to_string(config.max_keys) + " " +
-                    std::to_string(config.shard_count));
+    rkvs_namespace_config limits;
+    rkvs_namespace_config_init(&limits, sizeof limits);
+    EXPECT_EQ(rkvs_namespace_get_config(space, &limits, nullptr), RKVS_OK);
+    lines.push_back(name + " " + std::to_string(limits.max_keys) + " " +
+                    std::to_string(limits.shard_count));
     rkvs_list* keys = nullptr;
     EXPECT_EQ(rkvs_namespace_list_keys(space, &keys, nullptr), RKVS_OK);
     for (size_t j = 0; j < rkvs_list_count(keys); ++j) {

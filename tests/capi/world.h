@@ -35,9 +35,15 @@ class World {
   rkvs_list* list = nullptr;
   rkvs_list* stats = nullptr;
   rkvs_list* autosave = nullptr;
+  rkvs_list* config = nullptr;
+  rkvs_list* manager_config = nullptr;
+  rkvs_list* shards = nullptr;
+  rkvs_list* numbers = nullptr;
+  rkvs_list* report_list = nullptr;
   rkvs_load_report* report = nullptr;
   rkvs_operation* operation = nullptr;
   rkvs_value* value = nullptr;
+  uint64_t version = 0;  // of k1
   rkvs_async how = {};
 };
 
