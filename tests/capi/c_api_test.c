@@ -1,35 +1,16 @@
 /* The C API as a C program meets it, against the shared library. */
-#include <rkvs.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-static int failures = 0;
-
-#define CHECK(condition)                                                      \
-  do {                                                                        \
-    if (!(condition)) {                                                       \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      ++failures;                                                             \
-    }                                                                         \
-  } while (0)
-#define CHECK_OK(call) CHECK((call) == RKVS_OK)
-
-static char directory[] = "/tmp/rkvs_c_api_test.XXXXXX";
+#include "check.h"
 
 static int is_value(rkvs_namespace* ns, const char* key, const char* expected) {
   rkvs_value* value = NULL;
+  const void* data = NULL;
+  size_t size = 0;
   int same;
   if (rkvs_namespace_get(ns, key, strlen(key), &value, NULL) != RKVS_OK) return expected == NULL;
-  same = expected != NULL && rkvs_value_size(value) == strlen(expected) &&
-         memcmp(rkvs_value_data(value), expected, strlen(expected)) == 0;
+  rkvs_value_view(value, &data, &size);
+  same = expected != NULL && data == rkvs_value_data(value) && is_bytes(data, size, expected);
   rkvs_value_release(value);
   return same;
-}
-
-static int is_bytes(const void* data, size_t size, const char* expected) {
-  return size == strlen(expected) && memcmp(data, expected, size) == 0;
 }
 
 static void test_library(void) {
@@ -225,6 +206,75 @@ static void test_batches(rkvs_namespace* ns) {
   rkvs_atomic_batch_release(batch);
 }
 
+/* Every other kind of batch, and every operation of atomic ones that test_batches leaves out. */
+static void test_more_batches(rkvs_namespace* ns) {
+  const rkvs_slice keys[] = {{"x", 1}, {"y", 1}};
+  const rkvs_slice values[] = {{"1", 1}, {"2", 1}};
+  static const uint64_t offsets[] = {0, 1, 2};
+  const rkvs_batch_mode all = RKVS_ALL_OR_NOTHING;
+  rkvs_batch_result* result = NULL;
+  rkvs_batch_item item;
+  rkvs_atomic_batch* batch = NULL;
+  rkvs_error* error = NULL;
+  uint64_t x = 0;
+  uint64_t y = 0;
+
+  CHECK_OK(rkvs_namespace_set_multiple_packed(ns, "xy", offsets, "12", offsets, 2, all, NULL, NULL,
+                                              NULL));
+  CHECK_OK(rkvs_namespace_update_multiple(ns, keys, values, 2, all, NULL, NULL, NULL));
+  CHECK_OK(rkvs_namespace_update_multiple_packed(ns, "xy", offsets, "34", offsets, 2, all, NULL,
+                                                 &result, NULL));
+  CHECK_OK(rkvs_batch_item_init(&item, sizeof item));
+  CHECK_OK(rkvs_batch_result_item(result, 1, &item, NULL));
+  CHECK(is_bytes(item.value, item.value_size, "2"));
+  CHECK(rkvs_batch_result_retain(result) == result);
+  rkvs_batch_result_release(result);
+  CHECK(rkvs_batch_result_count(result) == 2);
+  rkvs_batch_result_release(result);
+  CHECK_OK(rkvs_namespace_exists_multiple_packed(ns, "xy", offsets, 2, all, NULL, NULL));
+  CHECK_OK(rkvs_namespace_consume_multiple(ns, keys, 1, all, &result, NULL));
+  CHECK_OK(rkvs_batch_result_item(result, 0, &item, NULL));
+  CHECK(is_bytes(item.value, item.value_size, "3"));
+  rkvs_batch_result_release(result);
+  CHECK(rkvs_namespace_consume_multiple_packed(ns, "xy", offsets, 2, all, NULL, NULL) ==
+        RKVS_NOT_FOUND);
+  CHECK_OK(rkvs_namespace_delete_multiple(ns, keys, 2, RKVS_BEST_EFFORT, NULL, NULL));
+  CHECK(is_value(ns, "y", NULL));
+
+  CHECK_OK(rkvs_namespace_add(ns, "x", 1, "7", 1, NULL, &x, NULL));
+  CHECK_OK(rkvs_namespace_add(ns, "y", 1, "8", 1, NULL, &y, NULL));
+  CHECK_OK(rkvs_atomic_batch_create(&batch, NULL));
+  CHECK(rkvs_atomic_batch_retain(batch) == batch);
+  rkvs_atomic_batch_release(batch);
+  CHECK_OK(rkvs_atomic_batch_check_version(batch, "x", 1, x, NULL));
+  CHECK_OK(rkvs_atomic_batch_check_absent(batch, "z?", 2, NULL));
+  CHECK_OK(rkvs_atomic_batch_compare_and_set(batch, "x", 1, x, "10", 2, NULL, NULL));
+  CHECK_OK(rkvs_atomic_batch_compare_and_delete(batch, "y", 1, y, NULL));
+  CHECK_OK(rkvs_atomic_batch_decrement(batch, "x", 1, 1, NULL, NULL));
+  CHECK_OK(rkvs_atomic_batch_set(batch, "y", 1, "again", 5, NULL, NULL));
+  CHECK_OK(rkvs_atomic_batch_update(batch, "y", 1, "and again", 9, NULL, NULL));
+  CHECK_OK(rkvs_atomic_batch_consume(batch, "y", 1, NULL));
+  CHECK_OK(rkvs_namespace_apply(ns, batch, &result, NULL));
+  CHECK(is_value(ns, "x", "9") && is_value(ns, "y", NULL));
+  CHECK_OK(rkvs_batch_result_item(result, 7, &item, NULL));
+  CHECK(is_bytes(item.value, item.value_size, "and again"));
+  rkvs_batch_result_release(result);
+  CHECK(rkvs_namespace_apply(ns, batch, NULL, NULL) == RKVS_VERSION_MISMATCH);
+  rkvs_atomic_batch_release(batch);
+
+  CHECK_OK(rkvs_namespace_put(ns, "y", 1, "text", 4, NULL, NULL));
+  CHECK_OK(rkvs_atomic_batch_create(&batch, NULL));
+  CHECK_OK(rkvs_atomic_batch_delete_key(batch, "x", 1, NULL));
+  CHECK_OK(rkvs_atomic_batch_increment(batch, "y", 1, 1, NULL, NULL));
+  CHECK(rkvs_namespace_apply(ns, batch, NULL, &error) == RKVS_E_NOT_A_NUMBER);
+  CHECK(rkvs_error_retain(error) == error);
+  rkvs_error_release(error);
+  CHECK(rkvs_error_index(error) == 1);
+  rkvs_error_release(error);
+  CHECK(is_value(ns, "x", "9"));
+  rkvs_atomic_batch_release(batch);
+}
+
 static void test_all_keys(rkvs_namespace* ns) {
   rkvs_list* list = NULL;
   rkvs_scan* scan = NULL;
@@ -254,6 +304,8 @@ static void test_all_keys(rkvs_namespace* ns) {
   options.prefix_size = 1;
   CHECK_OK(rkvs_namespace_scan_open(ns, &options, &scan, NULL));
   CHECK_OK(rkvs_batch_view_init(&view, sizeof view));
+  CHECK(rkvs_scan_retain(scan) == scan);
+  rkvs_scan_release(scan);
   while (rkvs_scan_is_done(scan) == 0) {
     uint64_t j;
     CHECK_OK(rkvs_scan_next(scan, 7, &items, NULL));
@@ -333,7 +385,14 @@ static void test_limits(rkvs_manager* manager, rkvs_namespace* ns) {
   CHECK_OK(rkvs_manager_all_namespace_stats(manager, &list, NULL));
   CHECK_OK(rkvs_list_namespace_stats(list, 0, &stats, NULL));
   CHECK(rkvs_list_autosave_status(list, 0, NULL, NULL) == RKVS_E_INVALID_ARGUMENT);
+  CHECK(rkvs_list_retain(list) == list);
   rkvs_list_release(list);
+  CHECK(rkvs_list_count(list) == 1);
+  rkvs_list_release(list);
+  config.max_keys = 50;
+  CHECK_OK(rkvs_manager_update_namespace_config(manager, "users", &config, NULL));
+  CHECK_OK(rkvs_namespace_get_config(ns, &config, NULL));
+  CHECK(config.max_keys == 50);
   CHECK_OK(rkvs_manager_namespace_count(manager, &total, NULL));
   CHECK(total == 1);
   CHECK_OK(rkvs_manager_total_key_count(manager, &total, NULL));
@@ -405,6 +464,10 @@ static void test_snapshots(rkvs_manager* manager) {
   CHECK(rkvs_manager_add_namespace_autosave_task(manager, "users", &task, NULL) ==
         RKVS_E_AUTOSAVE_EXISTS);
   CHECK_OK(rkvs_manager_stop_namespace_autosave(manager, "users", NULL));
+  CHECK_OK(rkvs_manager_start_namespace_autosave_task(manager, "users", NULL));
+  CHECK(rkvs_manager_start_namespace_autosave_task(manager, "users", NULL) ==
+        RKVS_E_AUTOSAVE_EXISTS);
+  CHECK_OK(rkvs_manager_stop_namespace_autosave(manager, "users", NULL));
   CHECK_OK(rkvs_manager_start_missing_autosave_tasks(manager, &count, NULL));
   CHECK(count == 1);
   CHECK_OK(rkvs_manager_list_autosave_tasks(manager, &list, NULL));
@@ -430,7 +493,7 @@ static void test_loading(void) {
   rkvs_status reason = 0;
   const char* file = NULL;
   const char* message = NULL;
-  char path[128];
+  char path[sizeof directory + 8];
   FILE* damaged;
   int lines = 0;
 
@@ -453,9 +516,14 @@ static void test_loading(void) {
   CHECK_OK(rkvs_load_report_skipped(report, 0, &file, &reason, &message, NULL));
   CHECK(file != NULL && strcmp(file, "all") == 0 && reason == RKVS_E_SNAPSHOT_CORRUPT &&
         strlen(message) > 0);
+  CHECK(rkvs_load_report_retain(report) == report);
+  rkvs_load_report_release(report);
+  CHECK(rkvs_load_report_keys(report) == 1);
   rkvs_load_report_release(report);
   CHECK(lines > 0);
   CHECK_OK(rkvs_manager_get_namespace(manager, "users", &ns, NULL));
+  CHECK(rkvs_manager_retain(manager) == manager);
+  rkvs_manager_release(manager);
   rkvs_manager_release(manager);
   /* The namespace keeps its store. */
   CHECK(is_value(ns, "one", "12345"));
@@ -467,9 +535,8 @@ int main(void) {
   rkvs_manager* manager = NULL;
   rkvs_namespace* ns = NULL;
   rkvs_namespace* same = NULL;
-  char command[160];
 
-  if (mkdtemp(directory) == NULL) return 2;
+  if (!make_directory()) return 2;
   test_library();
   CHECK_OK(rkvs_manager_options_init(&options, sizeof options));
   options.directory = directory;
@@ -484,6 +551,7 @@ int main(void) {
   rkvs_namespace_release(same);
   test_transform(ns);
   test_batches(ns);
+  test_more_batches(ns);
   test_all_keys(ns);
   test_limits(manager, ns);
   test_snapshots(manager);
@@ -493,9 +561,5 @@ int main(void) {
   rkvs_manager_release(manager);
   rkvs_namespace_release(ns);
   test_loading();
-
-  sprintf(command, "rm -r '%s'", directory);
-  CHECK(system(command) == 0);
-  if (failures != 0) fprintf(stderr, "%d failures\n", failures);
-  return failures == 0 ? 0 : 1;
+  return finish_tests();
 }
