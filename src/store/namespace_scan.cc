@@ -93,7 +93,6 @@ Result<std::vector<std::string>> Namespace::list_keys() const try {
     entries.clear();
     const StatusCode code = walk.next(deadline, time, "", entries);
     if (code != StatusCode::kOk) return self.error(code);
-    keys.reserve(keys.size() + entries.size());
     for (const EntryRef& entry : entries) keys.emplace_back(entry->key());
   }
   return keys;
