@@ -175,8 +175,10 @@ class Pending final : public PendingBase {
     // What is let go here may be the last of its store, and this thread cannot wait for itself.
     const CallbackGuard guard;
     work_.before_delivery();
-    deliver();
+    // Before anybody is told: then the last handle is whichever the program releases last, and not
+    // this one, of which it does not know.
     work_.let_go();
+    deliver();
   }
 
   Work work_;

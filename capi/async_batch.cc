@@ -136,8 +136,8 @@ rkvs_status rkvs_namespace_get_multiple_async(rkvs_namespace* ns, const rkvs_sli
                                               size_t count, rkvs_batch_mode mode,
                                               const rkvs_async* how, rkvs_completion* out,
                                               rkvs_operation** operation, rkvs_error** error) {
-  return begin(ns, RKVS_OP_GET_MULTIPLE, get_multiple, [&] { return read_keys(keys, count); }, mode,
-               nullptr, {how, out, operation, error});
+  return begin(ns, RKVS_OP_GET_MULTIPLE, get_multiple, keys_of(keys, count), mode, nullptr,
+               {how, out, operation, error});
 }
 rkvs_status rkvs_namespace_get_multiple_packed_async(rkvs_namespace* ns, const void* keys,
                                                      const uint64_t* key_offsets, size_t count,
@@ -145,19 +145,16 @@ rkvs_status rkvs_namespace_get_multiple_packed_async(rkvs_namespace* ns, const v
                                                      rkvs_completion* out,
                                                      rkvs_operation** operation,
                                                      rkvs_error** error) {
-  return begin(ns, RKVS_OP_GET_MULTIPLE, get_multiple,
-               [&] {
-                 return read_keys(Packed{keys, key_offsets}, count);
-               },
-               mode, nullptr, {how, out, operation, error});
+  return begin(ns, RKVS_OP_GET_MULTIPLE, get_multiple, keys_of(keys, key_offsets, count), mode,
+               nullptr, {how, out, operation, error});
 }
 
 rkvs_status rkvs_namespace_exists_multiple_async(rkvs_namespace* ns, const rkvs_slice* keys,
                                                  size_t count, rkvs_batch_mode mode,
                                                  const rkvs_async* how, rkvs_completion* out,
                                                  rkvs_operation** operation, rkvs_error** error) {
-  return begin(ns, RKVS_OP_EXISTS_MULTIPLE, exists_multiple, [&] { return read_keys(keys, count); },
-               mode, nullptr, {how, out, operation, error});
+  return begin(ns, RKVS_OP_EXISTS_MULTIPLE, exists_multiple, keys_of(keys, count), mode, nullptr,
+               {how, out, operation, error});
 }
 rkvs_status rkvs_namespace_exists_multiple_packed_async(rkvs_namespace* ns, const void* keys,
                                                         const uint64_t* key_offsets, size_t count,
@@ -165,10 +162,7 @@ rkvs_status rkvs_namespace_exists_multiple_packed_async(rkvs_namespace* ns, cons
                                                         rkvs_completion* out,
                                                         rkvs_operation** operation,
                                                         rkvs_error** error) {
-  return begin(ns, RKVS_OP_EXISTS_MULTIPLE, exists_multiple,
-               [&] {
-                 return read_keys(Packed{keys, key_offsets}, count);
-               },
+  return begin(ns, RKVS_OP_EXISTS_MULTIPLE, exists_multiple, keys_of(keys, key_offsets, count),
                mode, nullptr, {how, out, operation, error});
 }
 
@@ -176,8 +170,8 @@ rkvs_status rkvs_namespace_delete_multiple_async(rkvs_namespace* ns, const rkvs_
                                                  size_t count, rkvs_batch_mode mode,
                                                  const rkvs_async* how, rkvs_completion* out,
                                                  rkvs_operation** operation, rkvs_error** error) {
-  return begin(ns, RKVS_OP_DELETE_MULTIPLE, delete_multiple, [&] { return read_keys(keys, count); },
-               mode, nullptr, {how, out, operation, error});
+  return begin(ns, RKVS_OP_DELETE_MULTIPLE, delete_multiple, keys_of(keys, count), mode, nullptr,
+               {how, out, operation, error});
 }
 rkvs_status rkvs_namespace_delete_multiple_packed_async(rkvs_namespace* ns, const void* keys,
                                                         const uint64_t* key_offsets, size_t count,
@@ -185,10 +179,7 @@ rkvs_status rkvs_namespace_delete_multiple_packed_async(rkvs_namespace* ns, cons
                                                         rkvs_completion* out,
                                                         rkvs_operation** operation,
                                                         rkvs_error** error) {
-  return begin(ns, RKVS_OP_DELETE_MULTIPLE, delete_multiple,
-               [&] {
-                 return read_keys(Packed{keys, key_offsets}, count);
-               },
+  return begin(ns, RKVS_OP_DELETE_MULTIPLE, delete_multiple, keys_of(keys, key_offsets, count),
                mode, nullptr, {how, out, operation, error});
 }
 
@@ -196,17 +187,14 @@ rkvs_status rkvs_namespace_consume_multiple_async(rkvs_namespace* ns, const rkvs
                                                   size_t count, rkvs_batch_mode mode,
                                                   const rkvs_async* how, rkvs_completion* out,
                                                   rkvs_operation** operation, rkvs_error** error) {
-  return begin(ns, RKVS_OP_CONSUME_MULTIPLE, consume_multiple,
-               [&] { return read_keys(keys, count); }, mode, nullptr, {how, out, operation, error});
+  return begin(ns, RKVS_OP_CONSUME_MULTIPLE, consume_multiple, keys_of(keys, count), mode, nullptr,
+               {how, out, operation, error});
 }
 rkvs_status rkvs_namespace_consume_multiple_packed_async(
     rkvs_namespace* ns, const void* keys, const uint64_t* key_offsets, size_t count,
     rkvs_batch_mode mode, const rkvs_async* how, rkvs_completion* out, rkvs_operation** operation,
     rkvs_error** error) {
-  return begin(ns, RKVS_OP_CONSUME_MULTIPLE, consume_multiple,
-               [&] {
-                 return read_keys(Packed{keys, key_offsets}, count);
-               },
+  return begin(ns, RKVS_OP_CONSUME_MULTIPLE, consume_multiple, keys_of(keys, key_offsets, count),
                mode, nullptr, {how, out, operation, error});
 }
 
@@ -216,8 +204,7 @@ rkvs_status rkvs_namespace_set_multiple_async(rkvs_namespace* ns, const rkvs_sli
                                               const rkvs_write_options* options,
                                               const rkvs_async* how, rkvs_completion* out,
                                               rkvs_operation** operation, rkvs_error** error) {
-  return begin(ns, RKVS_OP_SET_MULTIPLE, set_multiple,
-               [&] { return read_items(keys, values, count); }, mode, options,
+  return begin(ns, RKVS_OP_SET_MULTIPLE, set_multiple, items_of(keys, values, count), mode, options,
                {how, out, operation, error});
 }
 rkvs_status rkvs_namespace_set_multiple_packed_async(
@@ -226,10 +213,8 @@ rkvs_status rkvs_namespace_set_multiple_packed_async(
     const rkvs_write_options* options, const rkvs_async* how, rkvs_completion* out,
     rkvs_operation** operation, rkvs_error** error) {
   return begin(ns, RKVS_OP_SET_MULTIPLE, set_multiple,
-               [&] {
-                 return read_items(Packed{keys, key_offsets}, Packed{values, value_offsets}, count);
-               },
-               mode, options, {how, out, operation, error});
+               items_of(keys, key_offsets, values, value_offsets, count), mode, options,
+               {how, out, operation, error});
 }
 
 rkvs_status rkvs_namespace_update_multiple_async(rkvs_namespace* ns, const rkvs_slice* keys,
@@ -238,9 +223,8 @@ rkvs_status rkvs_namespace_update_multiple_async(rkvs_namespace* ns, const rkvs_
                                                  const rkvs_write_options* options,
                                                  const rkvs_async* how, rkvs_completion* out,
                                                  rkvs_operation** operation, rkvs_error** error) {
-  return begin(ns, RKVS_OP_UPDATE_MULTIPLE, update_multiple,
-               [&] { return read_items(keys, values, count); }, mode, options,
-               {how, out, operation, error});
+  return begin(ns, RKVS_OP_UPDATE_MULTIPLE, update_multiple, items_of(keys, values, count), mode,
+               options, {how, out, operation, error});
 }
 rkvs_status rkvs_namespace_update_multiple_packed_async(
     rkvs_namespace* ns, const void* keys, const uint64_t* key_offsets, const void* values,
@@ -248,8 +232,6 @@ rkvs_status rkvs_namespace_update_multiple_packed_async(
     const rkvs_write_options* options, const rkvs_async* how, rkvs_completion* out,
     rkvs_operation** operation, rkvs_error** error) {
   return begin(ns, RKVS_OP_UPDATE_MULTIPLE, update_multiple,
-               [&] {
-                 return read_items(Packed{keys, key_offsets}, Packed{values, value_offsets}, count);
-               },
-               mode, options, {how, out, operation, error});
+               items_of(keys, key_offsets, values, value_offsets, count), mode, options,
+               {how, out, operation, error});
 }

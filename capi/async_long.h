@@ -48,32 +48,32 @@ Status number_into(Outcome& outcome, Result<T> result) {
               [&](T found) { outcome.completion.number = static_cast<int64_t>(found); });
 }
 
-struct KeysWork : LongNamespaceWork {
-  using Target = rkvs_namespace;
-  using Operation = Status (*)(KeysWork& self, Outcome& outcome, const OperationOptions& options);
-  KeysWork(rkvs_namespace* of, rkvs_operation_kind what, Operation does)
-      : LongNamespaceWork(of, what), operation(does) {}
+// What both kinds are: `Derived` is one of them, `Base` what it works on.
+template <typename Derived, typename Base, typename Handle>
+struct LongWork : Base {
+  using Target = Handle;
+  using Operation = Status (*)(Derived& self, Outcome& outcome, const OperationOptions& options);
+  LongWork(Handle* of, rkvs_operation_kind what, Operation does)
+      : Base(of, what), operation(does) {}
 
   Status run(Outcome& outcome, const OperationOptions* options) {
-    return operation(*this, outcome, *options);
+    return operation(static_cast<Derived&>(*this), outcome, *options);
   }
-  Namespace& space() const { return ns->ns; }
 
   Operation operation;
+};
+
+struct KeysWork : LongWork<KeysWork, LongNamespaceWork, rkvs_namespace> {
+  using LongWork::LongWork;
+  Namespace& space() const { return ns->ns; }
+
   std::string prefix;
   uint64_t number = 0;  // a limit, or how many shards
   NamespaceConfig config;
 };
 
-struct StoreWork : ManagerWork {
-  using Target = rkvs_manager;
-  using Operation = Status (*)(StoreWork& self, Outcome& outcome, const OperationOptions& options);
-  StoreWork(rkvs_manager* of, rkvs_operation_kind what, Operation does)
-      : ManagerWork(of, what), operation(does) {}
-
-  Status run(Outcome& outcome, const OperationOptions* options) {
-    return operation(*this, outcome, *options);
-  }
+struct StoreWork : LongWork<StoreWork, ManagerWork, rkvs_manager> {
+  using LongWork::LongWork;
   void let_go() noexcept {
     made.reset();
     ManagerWork::let_go();
@@ -91,7 +91,6 @@ struct StoreWork : ManagerWork {
     });
   }
 
-  Operation operation;
   std::string file;
   std::string name;
   std::string new_name;

@@ -201,82 +201,59 @@ rkvs_status batch(rkvs_namespace* ns, Read read, rkvs_batch_mode mode,
 rkvs_status rkvs_namespace_get_multiple(rkvs_namespace* ns, const rkvs_slice* keys, size_t count,
                                         rkvs_batch_mode mode, rkvs_batch_result** result,
                                         rkvs_error** error) {
-  return batch(
-      ns, [&] { return read_keys(keys, count); }, mode, nullptr, result, error, get_multiple);
+  return batch(ns, keys_of(keys, count), mode, nullptr, result, error, get_multiple);
 }
 rkvs_status rkvs_namespace_get_multiple_packed(rkvs_namespace* ns, const void* keys,
                                                const uint64_t* key_offsets, size_t count,
                                                rkvs_batch_mode mode, rkvs_batch_result** result,
                                                rkvs_error** error) {
-  return batch(
-      ns,
-      [&] {
-        return read_keys(Packed{keys, key_offsets}, count);
-      },
-      mode, nullptr, result, error, get_multiple);
+  return batch(ns, keys_of(keys, key_offsets, count), mode, nullptr, result, error, get_multiple);
 }
 
 rkvs_status rkvs_namespace_exists_multiple(rkvs_namespace* ns, const rkvs_slice* keys, size_t count,
                                            rkvs_batch_mode mode, rkvs_batch_result** result,
                                            rkvs_error** error) {
-  return batch(
-      ns, [&] { return read_keys(keys, count); }, mode, nullptr, result, error, exists_multiple);
+  return batch(ns, keys_of(keys, count), mode, nullptr, result, error, exists_multiple);
 }
 rkvs_status rkvs_namespace_exists_multiple_packed(rkvs_namespace* ns, const void* keys,
                                                   const uint64_t* key_offsets, size_t count,
                                                   rkvs_batch_mode mode, rkvs_batch_result** result,
                                                   rkvs_error** error) {
-  return batch(
-      ns,
-      [&] {
-        return read_keys(Packed{keys, key_offsets}, count);
-      },
-      mode, nullptr, result, error, exists_multiple);
+  return batch(ns, keys_of(keys, key_offsets, count), mode, nullptr, result, error,
+               exists_multiple);
 }
 
 rkvs_status rkvs_namespace_delete_multiple(rkvs_namespace* ns, const rkvs_slice* keys, size_t count,
                                            rkvs_batch_mode mode, rkvs_batch_result** result,
                                            rkvs_error** error) {
-  return batch(
-      ns, [&] { return read_keys(keys, count); }, mode, nullptr, result, error, delete_multiple);
+  return batch(ns, keys_of(keys, count), mode, nullptr, result, error, delete_multiple);
 }
 rkvs_status rkvs_namespace_delete_multiple_packed(rkvs_namespace* ns, const void* keys,
                                                   const uint64_t* key_offsets, size_t count,
                                                   rkvs_batch_mode mode, rkvs_batch_result** result,
                                                   rkvs_error** error) {
-  return batch(
-      ns,
-      [&] {
-        return read_keys(Packed{keys, key_offsets}, count);
-      },
-      mode, nullptr, result, error, delete_multiple);
+  return batch(ns, keys_of(keys, key_offsets, count), mode, nullptr, result, error,
+               delete_multiple);
 }
 
 rkvs_status rkvs_namespace_consume_multiple(rkvs_namespace* ns, const rkvs_slice* keys,
                                             size_t count, rkvs_batch_mode mode,
                                             rkvs_batch_result** result, rkvs_error** error) {
-  return batch(
-      ns, [&] { return read_keys(keys, count); }, mode, nullptr, result, error, consume_multiple);
+  return batch(ns, keys_of(keys, count), mode, nullptr, result, error, consume_multiple);
 }
 rkvs_status rkvs_namespace_consume_multiple_packed(rkvs_namespace* ns, const void* keys,
                                                    const uint64_t* key_offsets, size_t count,
                                                    rkvs_batch_mode mode, rkvs_batch_result** result,
                                                    rkvs_error** error) {
-  return batch(
-      ns,
-      [&] {
-        return read_keys(Packed{keys, key_offsets}, count);
-      },
-      mode, nullptr, result, error, consume_multiple);
+  return batch(ns, keys_of(keys, key_offsets, count), mode, nullptr, result, error,
+               consume_multiple);
 }
 
 rkvs_status rkvs_namespace_set_multiple(rkvs_namespace* ns, const rkvs_slice* keys,
                                         const rkvs_slice* values, size_t count,
                                         rkvs_batch_mode mode, const rkvs_write_options* options,
                                         rkvs_batch_result** result, rkvs_error** error) {
-  return batch(
-      ns, [&] { return read_items(keys, values, count); }, mode, options, result, error,
-      set_multiple);
+  return batch(ns, items_of(keys, values, count), mode, options, result, error, set_multiple);
 }
 rkvs_status rkvs_namespace_set_multiple_packed(rkvs_namespace* ns, const void* keys,
                                                const uint64_t* key_offsets, const void* values,
@@ -284,21 +261,15 @@ rkvs_status rkvs_namespace_set_multiple_packed(rkvs_namespace* ns, const void* k
                                                rkvs_batch_mode mode,
                                                const rkvs_write_options* options,
                                                rkvs_batch_result** result, rkvs_error** error) {
-  return batch(
-      ns,
-      [&] {
-        return read_items(Packed{keys, key_offsets}, Packed{values, value_offsets}, count);
-      },
-      mode, options, result, error, set_multiple);
+  return batch(ns, items_of(keys, key_offsets, values, value_offsets, count), mode, options, result,
+               error, set_multiple);
 }
 
 rkvs_status rkvs_namespace_update_multiple(rkvs_namespace* ns, const rkvs_slice* keys,
                                            const rkvs_slice* values, size_t count,
                                            rkvs_batch_mode mode, const rkvs_write_options* options,
                                            rkvs_batch_result** result, rkvs_error** error) {
-  return batch(
-      ns, [&] { return read_items(keys, values, count); }, mode, options, result, error,
-      update_multiple);
+  return batch(ns, items_of(keys, values, count), mode, options, result, error, update_multiple);
 }
 rkvs_status rkvs_namespace_update_multiple_packed(rkvs_namespace* ns, const void* keys,
                                                   const uint64_t* key_offsets, const void* values,
@@ -306,10 +277,6 @@ rkvs_status rkvs_namespace_update_multiple_packed(rkvs_namespace* ns, const void
                                                   rkvs_batch_mode mode,
                                                   const rkvs_write_options* options,
                                                   rkvs_batch_result** result, rkvs_error** error) {
-  return batch(
-      ns,
-      [&] {
-        return read_items(Packed{keys, key_offsets}, Packed{values, value_offsets}, count);
-      },
-      mode, options, result, error, update_multiple);
+  return batch(ns, items_of(keys, key_offsets, values, value_offsets, count), mode, options, result,
+               error, update_multiple);
 }

@@ -72,6 +72,23 @@ BatchInput read_keys(const Packed& keys, std::size_t count);
 BatchInput read_items(const rkvs_slice* keys, const rkvs_slice* values, std::size_t count);
 BatchInput read_items(const Packed& keys, const Packed& values, std::size_t count);
 
+// The same, when it is called: once everything else is known to be right.
+inline auto keys_of(const rkvs_slice* keys, std::size_t count) {
+  return [=] { return read_keys(keys, count); };
+}
+inline auto keys_of(const void* keys, const uint64_t* offsets, std::size_t count) {
+  return [=] { return read_keys(Packed{keys, offsets}, count); };
+}
+inline auto items_of(const rkvs_slice* keys, const rkvs_slice* values, std::size_t count) {
+  return [=] { return read_items(keys, values, count); };
+}
+inline auto items_of(const void* keys, const uint64_t* key_offsets, const void* values,
+                     const uint64_t* value_offsets, std::size_t count) {
+  return [=] {
+    return read_items(Packed{keys, key_offsets}, Packed{values, value_offsets}, count);
+  };
+}
+
 // The operations.
 using BatchBody = BatchResult (*)(Namespace& ns, const BatchInput& input, BatchMode mode,
                                   const WriteOptions& options);

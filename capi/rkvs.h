@@ -63,9 +63,9 @@
  * from then on every operation on it answers RKVS_E_CLOSED. A store that nobody closed is closed
  * when the last handle on it (manager, namespaces, scans) is released; that release waits as
  * rkvs_manager_close does, except on a thread that is in a callback of rkvs, where a thread of its
- * own does the waiting, its last saves included. exit() waits for such threads, and for those of
- * rkvs_manager_close_async, unless it is called by a callback; _exit() and signals wait for
- * nothing.
+ * own does the waiting, its last saves included. exit() waits until such threads, and those of
+ * rkvs_manager_close_async, are done, unless a callback calls it; _exit() and signals wait for
+ * nothing. A store that is open when the process ends has no last saves.
  *
  * NULL, a handle of another type and a handle of a structure that is not rkvs's give
  * RKVS_E_INVALID_ARGUMENT. Use after the last release is a mistake that cannot always be noticed.
@@ -121,13 +121,14 @@
  * Queue: completions wait in an rkvs_queue until rkvs_queue_poll moves them out; from then on their
  * parts belong to the caller, who gives them back with rkvs_completion_clear. rkvs_queue_fd is a
  * file descriptor that is readable while the queue holds something, for poll, epoll or any event
- * loop. No foreign thread enters the program: the way for bindings.
+ * loop. No foreign thread enters the program (but for the functions that it hands over itself, to
+ * log, to transform, to tell of progress): the way for bindings.
  *
  * The optional `operation` handle is for rkvs_operation_cancel. A cancelled operation completes
  * like any other, once: as RKVS_E_CANCELLED with nothing changed, or with what came of it if it was
  * too late. Closing the manager cancels what is in flight, and waits until all of it has completed
  * and all callbacks have returned. On a closed store every _async function but
- * rkvs_manager_close_async is refused with RKVS_E_CLOSED: there is no thread left to run on.
+ * rkvs_manager_close_async is refused with RKVS_E_CLOSED, or completes with it.
  *
  * Results that are structures or arrays in the synchronous form come as an rkvs_list in the
  * completion, with a function of rkvs_list_ that reads them.
@@ -1221,7 +1222,7 @@ enum {
 typedef struct rkvs_async {
   uint32_t struct_size;
   uint32_t flags;    /* RKVS_ALLOW_INLINE */
-  rkvs_queue* queue; /* kept alive by the operation */
+  rkvs_queue* queue; /* kept alive until the operation has completed */
   rkvs_callback callback;
   void* user;                      /* handed back; never followed */
   uint64_t tag;                    /* handed back */
@@ -1260,7 +1261,8 @@ void rkvs_queue_release(rkvs_queue* queue);
  * yet, RKVS_DONE if it had. Never waits. */
 rkvs_status rkvs_operation_cancel(rkvs_operation* operation, rkvs_error** error);
 rkvs_operation* rkvs_operation_retain(rkvs_operation* operation);
-/* Gives a reference back; the operation goes on. */
+/* Gives a reference back; the operation goes on. A handle that is kept keeps neither queue nor
+ * store once the operation has completed. */
 void rkvs_operation_release(rkvs_operation* operation);
 
 /* --- Namespaces ------------------------------------------------------------------------------ */

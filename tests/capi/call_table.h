@@ -2,6 +2,9 @@
 #ifndef RKVS_TESTS_CAPI_CALL_TABLE_H_
 #define RKVS_TESTS_CAPI_CALL_TABLE_H_
 
+#include <type_traits>
+#include <vector>
+
 #include "tests/capi/world.h"
 
 namespace rkvs::capi_test {
@@ -48,44 +51,15 @@ struct Sized : Slot<T> {
   Sized() { this->content.struct_size = sizeof(T); }
 };
 
-template <typename Handle>
-struct KindOf;
-template <>
-struct KindOf<rkvs_manager> {
-  static constexpr Kind kKind = Kind::kManager;
-};
-template <>
-struct KindOf<rkvs_namespace> {
-  static constexpr Kind kKind = Kind::kNamespace;
-};
-template <>
-struct KindOf<rkvs_scan> {
-  static constexpr Kind kKind = Kind::kScan;
-};
-template <>
-struct KindOf<rkvs_atomic_batch> {
-  static constexpr Kind kKind = Kind::kAtomic;
-};
-template <>
-struct KindOf<rkvs_batch_result> {
-  static constexpr Kind kKind = Kind::kResult;
-};
-template <>
-struct KindOf<rkvs_list> {
-  static constexpr Kind kKind = Kind::kList;
-};
-template <>
-struct KindOf<rkvs_load_report> {
-  static constexpr Kind kKind = Kind::kReport;
-};
-template <>
-struct KindOf<rkvs_queue> {
-  static constexpr Kind kKind = Kind::kQueue;
-};
-template <>
-struct KindOf<rkvs_operation> {
-  static constexpr Kind kKind = Kind::kOperation;
-};
+constexpr Kind kind_of(const rkvs_manager* /*handle*/) { return Kind::kManager; }
+constexpr Kind kind_of(const rkvs_namespace* /*handle*/) { return Kind::kNamespace; }
+constexpr Kind kind_of(const rkvs_scan* /*handle*/) { return Kind::kScan; }
+constexpr Kind kind_of(const rkvs_atomic_batch* /*handle*/) { return Kind::kAtomic; }
+constexpr Kind kind_of(const rkvs_batch_result* /*handle*/) { return Kind::kResult; }
+constexpr Kind kind_of(const rkvs_list* /*handle*/) { return Kind::kList; }
+constexpr Kind kind_of(const rkvs_load_report* /*handle*/) { return Kind::kReport; }
+constexpr Kind kind_of(const rkvs_queue* /*handle*/) { return Kind::kQueue; }
+constexpr Kind kind_of(const rkvs_operation* /*handle*/) { return Kind::kOperation; }
 
 // The handle that a function works on, which is its first argument.
 template <typename Function>
@@ -93,7 +67,7 @@ struct HandleOf;
 template <typename Handle, typename... Others>
 struct HandleOf<rkvs_status(Handle*, Others...)> {
   using Type = std::remove_const_t<Handle>;
-  static constexpr Kind kKind = KindOf<Type>::kKind;
+  static constexpr Kind kKind = kind_of(static_cast<Type*>(nullptr));
 };
 
 // `Body` is what a lambda without captures is: rkvs_status(World&, Handle*, rkvs_error**).
