@@ -67,6 +67,8 @@ def register_log(options: Any, hook: Any) -> int:
         def hook(level: LogLevel, message: str) -> None:
             logger.log(_LOGGING_LEVELS[level], "%s", message)
 
+    if not callable(hook):
+        raise TypeError(f"a log hook is a function or a Logger, not {type(hook).__name__!r}")
     number = next(_numbers)
     _logs[number] = hook
     options.log = _function("log")

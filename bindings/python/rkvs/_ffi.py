@@ -15,6 +15,7 @@ Calls come in three kinds:
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import functools
 import os
@@ -35,8 +36,18 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
-from itertools import accumulate
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from itertools import accumulate, islice
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 __all__: List[str] = []
 
@@ -316,7 +327,6 @@ BEST_EFFORT = 1
 OK = 0
 DONE = 16
 PENDING = 17
-OP_SCAN_NEXT = 39
 
 # --- Structures ----------------------------------------------------------------------------------
 
@@ -671,20 +681,81 @@ MAX_KEY = 1 << 20
 # Larger ones are read and written with the interpreter lock released: a copy of this size takes
 # some ten microseconds.
 LARGE_VALUE = 1 << 16
+# No more bytes are copied, and no more items looked at, in one go with the interpreter lock held: a
+# fifth of a millisecond. What is larger is copied without it, or in slices of which each ends with
+# a chance for other threads.
+HELD_BYTES = 1 << 18
+HELD_ITEMS = 1 << 12
+
+_new_bytes = ctypes.pythonapi.PyBytes_FromStringAndSize
+_new_bytes.argtypes = [c_void_p, c_ssize_t]
+_new_bytes.restype = ctypes.py_object
+_utf8_of = ctypes.pythonapi.PyUnicode_AsUTF8AndSize
+_utf8_of.argtypes = [ctypes.py_object, c_void_p]
+_utf8_of.restype = c_void_p
+# These two look alike, but the first keeps the interpreter lock and the second lets go of it.
+_copy_held = ctypes.string_at
+_copy_released: Any = ctypes.memmove
+
+
+def bytes_at(pointer: Optional[int], size: int) -> bytes:
+    """A copy of so many bytes; of many without the interpreter lock."""
+    if not pointer or not size:
+        return b""
+    if size <= HELD_BYTES:
+        return _copy_held(pointer, size)
+    # Nobody has seen the new object yet, so that it can be written to.
+    made: bytes = _new_bytes(None, size)
+    _copy_released(made, pointer, size)
+    return made
+
+
+def _join(pieces: Sequence[bytes]) -> bytes:
+    """As b"".join, for pieces that are each small and together are not."""
+    made: bytes = _new_bytes(None, sum(map(len, pieces)))
+    place: int = _bytes_address(made)
+    for piece in pieces:
+        _copy_released(place, piece, len(piece))
+        place += len(piece)
+    return made
+
+
+def _bytes_address(data: bytes) -> int:
+    return ctypes.cast(c_char_p(data), c_void_p).value or 0
+
+
+def _encode(text: str) -> bytes:
+    if len(text) <= HELD_BYTES:
+        return str.encode(text)
+    pieces = range(0, len(text), HELD_BYTES)
+    return _join([str.encode(text[first : first + HELD_BYTES]) for first in pieces])
+
+
+def _contiguous(view: memoryview) -> bytes:
+    """What a view with gaps shows. In one go where it has several dimensions: those of memoryview
+    cannot be sliced."""
+    if view.nbytes <= HELD_BYTES or view.ndim != 1:
+        return view.tobytes()
+    step = max(1, HELD_BYTES // view.itemsize)
+    return _join([view[i : i + step].tobytes() for i in range(0, len(view), step)])
 
 
 def to_bytes(data: Any) -> bytes:
     """Any buffer, or str as UTF-8, as bytes."""
-    if isinstance(data, bytes):
+    if type(data) is bytes:
         return data
     if isinstance(data, str):
-        return data.encode()
+        return _encode(data)
     try:
-        return memoryview(data).tobytes()
+        view = memoryview(data)
     except TypeError:
         raise TypeError(
             f"bytes, str or another buffer is required, not {type(data).__name__!r}"
         ) from None
+    if view.nbytes <= HELD_BYTES:
+        return view.tobytes()
+    with Borrowed(view) as (pointer, size):
+        return pointer if type(pointer) is bytes else bytes_at(pointer, size)
 
 
 class _PyBuffer(Structure):
@@ -728,8 +799,12 @@ class Borrowed:
     def __enter__(self) -> Tuple[Any, int]:
         data = self._data
         if isinstance(data, str):
-            data = data.encode()
-        if isinstance(data, bytes):
+            if len(data) > HELD_BYTES and data.isascii():
+                # It is UTF-8 as it is.
+                size = c_ssize_t()
+                return _utf8_of(data, byref(size)), size.value
+            data = _encode(data)
+        if type(data) is bytes:
             self._data = data
             return data, len(data)
         try:
@@ -738,7 +813,7 @@ class Borrowed:
             to_bytes(data)  # raises
             raise
         if not view.c_contiguous:
-            self._data = view.tobytes()
+            self._data = _contiguous(view)
             return self._data, len(self._data)
         _get_buffer(data, byref(self._view), 0)
         self._taken = True
@@ -750,39 +825,184 @@ class Borrowed:
             _release_buffer(byref(self._view))
 
 
-def pack(items: Sequence[Any]) -> Tuple[bytes, Any, int]:
-    """Items one after another, their offsets, and how many they are.
+# --- Batches in ----------------------------------------------------------------------------------
 
-    Buffers of any kind are copied, so that nobody can change or resize them meanwhile.
-    """
+# Where the bytes of a bytes object are, from its id() on. Not a promise of Python's, so it is looked
+# at before it is used.
+_BYTES_HEAD = bytes.__basicsize__ - 1
+_BYTES_ALONE = {bytes}
+
+
+def _heads_are_as_expected() -> bool:
+    probes = [b"probe", bytes(1000), b"\0\1"]
+    return all(_bytes_address(probe) == id(probe) + _BYTES_HEAD for probe in probes)
+
+
+def _slow_addresses(items: Sequence[bytes]) -> List[int]:
+    return [_bytes_address(item) for item in items]
+
+
+def _quick_addresses(items: Sequence[bytes]) -> List[int]:
+    return [address + _BYTES_HEAD for address in map(id, items)]
+
+
+_addresses = _quick_addresses if _heads_are_as_expected() else _slow_addresses
+
+
+def chunks(items: Iterable[Any]) -> List[List[Any]]:
+    """The items in lists of HELD_ITEMS each, the last one aside."""
+    if isinstance(items, list) and len(items) <= HELD_ITEMS:
+        return [items[:]]
+    rest = iter(items)
+    found = []
+    while True:
+        chunk = list(islice(rest, HELD_ITEMS))
+        found.append(chunk)
+        if len(chunk) < HELD_ITEMS:
+            return found
+
+
+def _pack(items: Sequence[Any]) -> Optional[Tuple[bytes, Any]]:
+    """A few small items one after another, and their offsets; None if they are not small."""
     if not set(map(type, items)) <= _BYTES_ALONE:
-        items = [to_bytes(item) for item in items]
+        plain = []
+        for item in items:
+            if type(item) is not bytes:
+                if isinstance(item, str):
+                    large = len(item) > HELD_BYTES
+                else:
+                    large = _nbytes(item) > HELD_BYTES
+                if large:
+                    return None
+                item = to_bytes(item)
+            plain.append(item)
+        items = plain
     count, sizes = len(items), list(map(len, items))
-    if count <= _EVEN_ITEMS and count and sizes.count(sizes[0]) == count:
-        return b"".join(items), _even_offsets(count, sizes[0]), count
+    if count and sizes.count(sizes[0]) == count:
+        if count * sizes[0] > HELD_BYTES:
+            return None
+        return b"".join(items), _even_offsets(count, sizes[0])
+    if sum(sizes) > HELD_BYTES:
+        return None
     offsets = array("Q", accumulate(sizes, initial=0))
-    return b"".join(items), (c_uint64 * (count + 1)).from_buffer(offsets), count
+    return b"".join(items), (c_uint64 * (count + 1)).from_buffer(offsets)
+
+
+def _nbytes(data: Any) -> int:
+    try:
+        return memoryview(data).nbytes
+    except TypeError:
+        return 0  # to_bytes() says what is wrong with it
 
 
 # Items of one size, in batches of one size, are common; making the numbers takes as long as a fifth
 # of the batch.
-_EVEN_ITEMS = 4096
-
-
 @functools.lru_cache(maxsize=16)
 def _even_offsets(count: int, size: int) -> Any:
-    """What pack() returns for `count` items of `size`; nobody changes it."""
+    """The offsets of `count` items of `size`; nobody changes them."""
     offsets = array("Q", range(0, (count + 1) * size, size) if size else bytes(8 * (count + 1)))
     return (c_uint64 * (count + 1)).from_buffer(offsets)
 
 
-_BYTES_ALONE = {bytes}
+class Batch:
+    """Keys, or keys and values, on their way into a batch of the C library.
+
+    Few bytes are packed: buffers of any kind are copied one after another. Of many, or of many
+    items, nothing is copied here: the library gets the addresses, and inside of ``with`` nobody can
+    change, resize or free what is there.
+
+    ``with Batch(keys) as batch: batch.function("get")(handle, *batch.arguments, ...)``
+    """
+
+    __slots__ = ("arguments", "count", "size", "_columns", "_kept", "_packed")
+
+    def __init__(self, *columns: List[List[Any]]) -> None:
+        self._columns = columns
+        self._kept: List[Any] = []
+        self.count = sum(map(len, columns[0]))
+        self.size = 0
+        self.arguments: Tuple[Any, ...] = ()
+        self._packed = False
+        if any(sum(map(len, column)) != self.count for column in columns):
+            raise ValueError("not as many values as keys")
+
+    def __enter__(self) -> Batch:
+        try:
+            if not self._try_packed():
+                self.size = 0
+                slices = [self._slices(column) for column in self._columns]
+                self.arguments = (*slices, self.count)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _try_packed(self) -> bool:
+        if self.count > HELD_ITEMS:
+            return False
+        arguments: List[Any] = []
+        for column in self._columns:
+            packed = _pack(column[0])
+            if packed is None:
+                return False
+            self.size += len(packed[0])
+            arguments += packed
+        self.arguments = (*arguments, self.count)
+        self._packed = True
+        return True
+
+    def _slices(self, column: List[List[Any]]) -> Any:
+        """A column as an array of rkvs_slice."""
+        slices = array("Q")
+        for chunk in column:
+            if set(map(type, chunk)) <= _BYTES_ALONE:
+                addresses, sizes = _addresses(chunk), list(map(len, chunk))
+            else:
+                addresses, sizes = self._borrow(chunk)
+            self.size += sum(sizes)
+            pairs = array("Q", bytes(16 * len(chunk)))
+            pairs[::2] = array("Q", addresses)
+            pairs[1::2] = array("Q", sizes)
+            slices.extend(pairs)
+        self._kept.append(slices)
+        return slices.buffer_info()[0]
+
+    def _borrow(self, chunk: List[Any]) -> Tuple[List[int], List[int]]:
+        addresses, sizes = [], []
+        for index, item in enumerate(chunk):
+            if type(item) is not bytes:
+                if isinstance(item, str) or _nbytes(item) <= LARGE_VALUE:
+                    # The caller's list may have been the last to refer to what was converted.
+                    item = chunk[index] = to_bytes(item)
+                else:
+                    borrowed = Borrowed(item)
+                    self._kept.append(borrowed)
+                    item, size = borrowed.__enter__()
+                    if type(item) is not bytes:
+                        addresses.append(item)
+                        sizes.append(size)
+                        continue
+            addresses.append(_bytes_address(item))
+            sizes.append(len(item))
+        return addresses, sizes
+
+    def __exit__(self, *_: object) -> None:
+        for kept in self._kept:
+            if isinstance(kept, Borrowed):
+                kept.__exit__()
+        self._kept.clear()
+        for column in self._columns:
+            # One by one: to let go of a million items takes a while.
+            while len(column) > 1:
+                column.pop()
+
+    def function(self, operation: str, asynchronous: bool = False) -> Any:
+        """That of the library, for batches as this one is."""
+        form = "_packed" if self._packed else ""
+        return getattr(lib, f"namespace_{operation}_multiple{form}{'_async' * asynchronous}")
+
 
 # --- Bytes out -----------------------------------------------------------------------------------
-
-
-def bytes_at(pointer: Optional[int], size: int) -> bytes:
-    return ctypes.string_at(pointer, size) if pointer and size else b""
 
 
 def text_at(pointer: Optional[int]) -> str:
@@ -790,37 +1010,123 @@ def text_at(pointer: Optional[int]) -> str:
     return ctypes.string_at(pointer).decode("utf-8", "replace") if pointer else ""
 
 
-def _offsets_at(pointer: int, count: int) -> List[int]:
-    return memoryview(ctypes.string_at(pointer, 8 * (count + 1))).cast("Q").tolist()
+def _numbers_at(pointer: int, first: int, count: int, kind: str = "Q", size: int = 8) -> List[int]:
+    """No more than HELD_ITEMS + 1 numbers of an array."""
+    copied: Any = memoryview(_copy_held(pointer + first * size, count * size))
+    numbers: List[int] = copied.cast(kind).tolist()
+    return numbers
+
+
+def _all_numbers_at(pointer: int, count: int, kind: str, size: int) -> List[int]:
+    numbers: List[int] = []
+    for first in range(0, count, HELD_ITEMS):
+        numbers += _numbers_at(pointer, first, min(HELD_ITEMS, count - first), kind, size)
+    return numbers
+
+
+def _items_at(data: Optional[int], offsets: int, first: int, count: int) -> List[bytes]:
+    """No more than HELD_ITEMS of the items that lie one after another at `data`."""
+    ends = _numbers_at(offsets, first, count + 1)
+    start = ends[0]
+    if ends[-1] - start <= HELD_BYTES:
+        if start:
+            ends = [end - start for end in ends]
+        whole = bytes_at((data or 0) + start, ends[-1])
+        return [whole[i:j] for i, j in zip(ends, ends[1:])]
+    base, items = data or 0, []
+    index = 0
+    while index < count:
+        start = ends[index]
+        # As many as are small together, or one that is not.
+        last = bisect.bisect_right(ends, start + HELD_BYTES, index + 1) - 1
+        if last <= index + 1:
+            items.append(bytes_at(base + start, ends[index + 1] - start))
+            index += 1
+        else:
+            whole = bytes_at(base + start, ends[last] - start)
+            items += [
+                whole[ends[i] - start : ends[i + 1] - start] for i in range(index, last)
+            ]
+            index = last
+    return items
+
+
+def _all_items_at(data: Optional[int], offsets: int, count: int) -> List[bytes]:
+    if 0 < count <= HELD_ITEMS:
+        return _items_at(data, offsets, 0, count)
+    items: List[bytes] = []
+    for first in range(0, count, HELD_ITEMS):
+        items += _items_at(data, offsets, first, min(HELD_ITEMS, count - first))
+    return items
+
+
+def _values_at(view: Any, missing: Any) -> Tuple[List[Any], bool]:
+    """The values of a rkvs_batch_view, `missing` where there is none; whether all have one."""
+    count: int = view.count
+    if count <= HELD_ITEMS:
+        return _some_values_at(view, 0, count, missing) if count else ([], True)
+    values: List[Any] = []
+    all_there = True
+    for first in range(0, count, HELD_ITEMS):
+        some = _some_values_at(view, first, min(HELD_ITEMS, count - first), missing)
+        values += some[0]
+        all_there &= some[1]
+    return values, all_there
+
+
+def _some_values_at(view: Any, first: int, count: int, missing: Any) -> Tuple[List[Any], bool]:
+    items: List[Any] = _items_at(view.values, view.value_offsets, first, count)
+    there = _copy_held(view.has_value + first, count)
+    if b"\0" not in there:
+        return items, True
+    return [item if has else missing for item, has in zip(items, there)], False
+
+
+def _is_large(count: int, size: int) -> bool:
+    """Whether it takes long to give so many items, or so many bytes, back to the system."""
+    return count > HELD_ITEMS or size > 16 * HELD_BYTES
 
 
 def value_bytes(value: Any) -> bytes:
     """The bytes of an rkvs_value, which is released."""
     data = c_void_p()
     size = c_size_t()
+    release = held.value_release
     try:
         held.value_view(value, byref(data), byref(size))
+        if _is_large(1, size.value):
+            release = lib.value_release
         return bytes_at(data.value, size.value)
     finally:
-        held.value_release(value)
+        release(value)
+
+
+def value_of(completion: Any) -> bytes:
+    """The bytes of the value in an rkvs_completion, which is not cleared."""
+    size: int = completion.size
+    if size <= HELD_BYTES:
+        value: bytes = completion.data[:size]
+        return value
+    return bytes_at(held.value_data(completion.value), size)
 
 
 class _ValueOwner:
     """Gives a reference to an rkvs_value back when the last view of its bytes is gone."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_release", "_value")
 
-    def __init__(self, value: int) -> None:
+    def __init__(self, value: int, size: int) -> None:
         self._value = value
+        self._release = (lib if _is_large(1, size) else held).value_release
 
-    def __del__(self, _release: Any = held.value_release) -> None:
-        _release(self._value)
+    def __del__(self) -> None:
+        self._release(self._value)
 
 
 def value_memory(value: int) -> memoryview:
     """A read-only view of an rkvs_value, which lives as long as the view and views made of it."""
-    owner = _ValueOwner(value)
     size: int = held.value_size(value)
+    owner = _ValueOwner(value, size)
     if not size:
         return memoryview(b"")
     memory = (c_char * size).from_address(held.value_data(value))
@@ -834,9 +1140,14 @@ def list_items(handle: Any) -> List[bytes]:
     lib.list_packed(handle, byref(data), byref(offsets), byref(count), None)
     if not count.value or offsets.value is None:
         return []
-    ends = _offsets_at(offsets.value, count.value)
-    whole = bytes_at(data.value, ends[-1])
-    return [whole[i:j] for i, j in zip(ends, ends[1:])]
+    return _all_items_at(data.value, offsets.value, count.value)
+
+
+def list_numbers(handle: Any) -> List[int]:
+    """The numbers of an rkvs_list, which is not released."""
+    data, count = c_void_p(), c_size_t()
+    lib.list_numbers(handle, byref(data), byref(count), None)
+    return _all_numbers_at(data.value or 0, count.value, "Q", 8)
 
 
 class RawBatch(NamedTuple):
@@ -851,61 +1162,44 @@ class RawBatch(NamedTuple):
     keys: Optional[List[bytes]]
 
 
-def batch_values(handle: Any, missing: Any) -> Tuple[List[Any], Optional[List[int]]]:
-    """The values of an rkvs_batch_result, `missing` where there is none, and the statuses of the
-    items unless all have a value. The handle is not released."""
+def _view_batch(handle: Any) -> Any:
     view = BatchViewStruct()
     view.struct_size = ctypes.sizeof(view)
     if lib.batch_result_view(handle, byref(view), None) < 0:
         raise MemoryError("no memory for the values of a batch")
-    count: int = view.count
-    if not count:
-        return [], None
-    ends = _offsets_at(view.value_offsets, count)
-    whole = bytes_at(view.values, ends[-1])
-    has_value = ctypes.string_at(view.has_value, count)
-    if has_value.count(1) == count:
-        return [whole[i:j] for i, j in zip(ends, ends[1:])], None
-    values = [
-        whole[i:j] if there else missing for i, j, there in zip(ends, ends[1:], has_value)
-    ]
-    return values, _int32s_at(view.statuses, count)
+    return view
 
 
-def _int32s_at(pointer: int, count: int) -> List[int]:
-    return memoryview(ctypes.string_at(pointer, 4 * count)).cast("i").tolist()
+def batch_values(handle: Any, missing: Any) -> Tuple[List[Any], bool]:
+    """The values of an rkvs_batch_result, `missing` where there is none, and whether an item is an
+    error. The handle is not released."""
+    view = _view_batch(handle)
+    values, all_there = _values_at(view, missing)
+    if all_there:
+        return values, False
+    for first in range(0, view.count, HELD_ITEMS):
+        some = min(HELD_ITEMS, view.count - first)
+        if min(_numbers_at(view.statuses, first, some, "i", 4)) < 0:
+            return values, True
+    return values, False
 
 
 def read_batch(handle: Any) -> RawBatch:
     """All of an rkvs_batch_result, which is not released."""
-    view = BatchViewStruct()
-    view.struct_size = ctypes.sizeof(view)
-    if lib.batch_result_view(handle, byref(view), None) < 0:
-        raise MemoryError("no memory for the values of a batch")
+    view = _view_batch(handle)
     count: int = view.count
     keys: Optional[List[bytes]] = None
-    if not count:
-        if view.keys or view.key_offsets:
-            keys = []
-        return RawBatch(view.status, view.total_processed, view.duration_ns, [], [], [], keys)
-    ends = _offsets_at(view.value_offsets, count)
-    whole = bytes_at(view.values, ends[-1])
-    has_value = ctypes.string_at(view.has_value, count)
-    values: List[Optional[bytes]] = [
-        whole[i:j] if there else None for i, j, there in zip(ends, ends[1:], has_value)
-    ]
     if view.key_offsets:
-        key_ends = _offsets_at(view.key_offsets, count)
-        key_bytes = bytes_at(view.keys, key_ends[-1])
-        keys = [key_bytes[i:j] for i, j in zip(key_ends, key_ends[1:])]
-    versions = memoryview(ctypes.string_at(view.versions, 8 * count)).cast("Q").tolist()
+        keys = _all_items_at(view.keys, view.key_offsets, count)
+    elif view.keys:
+        keys = []
     return RawBatch(
         view.status,
         view.total_processed,
         view.duration_ns,
-        _int32s_at(view.statuses, count),
-        versions,
-        values,
+        _all_numbers_at(view.statuses, count, "i", 4),
+        _all_numbers_at(view.versions, count, "Q", 8),
+        _values_at(view, None)[0],
         keys,
     )
 

@@ -21,9 +21,7 @@ b'admin'
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import threading
+import dataclasses
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -44,15 +42,26 @@ from typing import (
 )
 
 from rkvs import _ffi
-from rkvs._callbacks import ProgressCall, ProgressHook
-from rkvs._ffi import LARGE_VALUE, MAX_KEY, Borrowed, held, lib, pack, ref, to_bytes
-from rkvs._handle import Handle, failure, name_bytes, signed, to_key, unsigned
+from rkvs._callbacks import ProgressHook
+from rkvs._ffi import HELD_BYTES, LARGE_VALUE, MAX_KEY, Batch, Borrowed, chunks, held, lib, ref, to_bytes
+from rkvs._handle import Handle, call, failure, name_bytes, signed, to_key, unsigned
+from rkvs._loop import (
+    DONE,
+    Front,
+    NoLoop,
+    Outcome,
+    find_loop,
+    get_ident,
+    new_slot,
+    running_loop,
+)
 from rkvs.batch import (
     AtomicBatch,
     BatchMode,
     BatchResult,
     Expire,
     ExpireAt,
+    check_batch,
     counter_options,
     write_options,
 )
@@ -64,15 +73,25 @@ from rkvs.config import (
     NamespaceConfig,
     NamespaceStats,
     ShardStats,
+    milliseconds,
 )
-from rkvs.errors import KeyNotFoundError, RkvsError
-from rkvs.manager import Path, StorageManager
+from rkvs.errors import KeyNotFoundError, NamespaceExistsError, NamespaceNotFoundError
+from rkvs.manager import (
+    Path,
+    StorageManager,
+    autosave_item,
+    namespace_config,
+    read_load_report,
+    stats_item,
+)
 from rkvs.namespace import (
     _MISSING,
     LARGE,
-    for_batch,
+    Column,
     Items,
     Namespace,
+    failed_key,
+    for_batch,
     split_items,
     update_items,
 )
@@ -89,258 +108,10 @@ _exists_async = _ffi.quick("namespace_exists_async")
 _put_async = _ffi.quick("namespace_put_async")
 _delete_async = _ffi.quick("namespace_delete_key_async")
 _clear = _ffi.quick("completion_clear")
-_running_loop = asyncio.get_running_loop
-_get_ident = threading.get_ident
-
-_DONE = _ffi.DONE
-_PENDING = _ffi.PENDING
-_POLLED_AT_ONCE = 64
 _STEP = 1024
 
-_tags = itertools.count(1)
 
-
-class _Outcome:
-    """What came of an operation, as Python objects."""
-
-    __slots__ = ("batch", "error", "list", "ns", "number", "status", "value", "version")
-
-    def __init__(self, completion: Any) -> None:
-        """Takes everything out of a completion and clears it."""
-        status: int = completion.status
-        self.status = status
-        self.number: int = completion.number
-        self.version: int = completion.version
-        self.value: Optional[bytes] = None
-        self.batch: Optional[BatchResult] = None
-        self.list: Optional[List[bytes]] = None
-        self.ns: Optional[int] = None
-        self.error: Optional[RkvsError] = None
-        try:
-            if completion.value:
-                self.value = completion.data[: completion.size]
-            message, index = "", -1
-            if completion.error:
-                message, index = _ffi.read_error(completion.error)
-                completion.error = None
-            if completion.batch:
-                if index < 0 and status != 0:
-                    index = _ffi.first_failed(completion.batch, status)
-                self.batch = BatchResult(_ffi.read_batch(completion.batch), message, index)
-            elif status < 0:
-                self.error = failure(status, None)
-                self.error.message = message or self.error.message
-                self.error.index = index
-            if completion.batch and completion.kind == _ffi.OP_SCAN_NEXT:
-                self.list = _ffi.read_batch(completion.batch).keys
-            if completion.list:
-                self.list = _ffi.list_items(completion.list)
-            if completion.ns:
-                self.ns = held.namespace_retain(completion.ns)
-        finally:
-            _clear(ref(completion))
-
-
-# Prepared arguments of one asynchronous call: a completion; references to how, completion,
-# operation and error, in the order in which every _async function ends; then what they refer to.
-_Slot = Tuple[Any, Any, Any, Any, Any, Any, Any, Any]
-
-
-def _new_slot(queue: int) -> _Slot:
-    how = _ffi.sized(_ffi.AsyncStruct)
-    how.flags = _ffi.ALLOW_INLINE
-    how.queue = queue
-    how.tag = next(_tags)
-    out, operation, error = _ffi.CompletionStruct(), _ffi.pointer_slot(), _ffi.pointer_slot()
-    return out, ref(how), ref(out), ref(operation), ref(error), how, operation, error
-
-
-def _never() -> bool:
-    return False
-
-
-class _NoLoop:
-    """Stands for the loop of an object that none has used yet."""
-
-    thread = 0
-
-    @staticmethod
-    def is_running() -> bool:
-        return False
-
-
-class _Loop:
-    """What one event loop has: a completion queue, and the futures that wait for it.
-
-    Used by the loop's thread alone, but for close().
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        queue = _ffi.pointer_slot()
-        error = _ffi.pointer_slot()
-        status = held.queue_create(ref(queue), ref(error))
-        if status < 0:
-            raise failure(status, error.value)
-        self.queue = Handle(queue.value, held.queue_release)
-        # Together they say that this is the running loop, for less than asking which one is.
-        self.thread = threading.get_ident()
-        self.is_running = loop.is_running
-        slots: List[_Slot] = []
-        # Slots that nobody uses at the moment.
-        self.take, self.give = slots.pop, slots.append
-        self.waiting: Dict[int, "asyncio.Future[_Outcome]"] = {}
-        self._polled = _ffi.array_of(_ffi.CompletionStruct, _POLLED_AT_ONCE)
-        self._count = _ffi.counts(1)
-        self._fd = held.queue_fd(queue.value)
-        loop.add_reader(self._fd, self._on_ready)
-
-    def close(self) -> None:
-        """The loop is gone: what is in flight goes on, and nobody waits for it."""
-        self.thread = 0
-        self.is_running = _never
-        self.waiting.clear()
-        error = _ffi.pointer_slot()
-        held.queue_close(self.queue.pointer, ref(error))
-        _ffi.read_error(error.value)
-
-    def _on_ready(self) -> None:
-        status = held.queue_poll(
-            self.queue.pointer, self._polled, _POLLED_AT_ONCE, ref(self._count), None
-        )
-        if status < 0:
-            # The child of a fork, which will never see a completion: do not spin.
-            asyncio.get_running_loop().remove_reader(self._fd)
-            error = failure(status, None)
-            waiting, self.waiting = self.waiting, {}
-            for lost in waiting.values():
-                if not lost.done():
-                    lost.set_exception(error)
-            return
-        for index in range(self._count[0]):
-            completion = self._polled[index]
-            future = self._take_waiting(completion.tag)
-            if future is None or future.done():
-                _clear(ref(completion))
-                continue
-            try:
-                outcome = _Outcome(completion)
-            except BaseException as caught:
-                future.set_exception(caught)
-            else:
-                future.set_result(outcome)
-
-    def _take_waiting(self, tag: int) -> "Optional[asyncio.Future[_Outcome]]":
-        return self.waiting.pop(tag) if tag in self.waiting else None
-
-    async def wait(self, slot: _Slot) -> _Outcome:
-        """For the operation that was begun with this slot, which goes back to the others."""
-        future: "asyncio.Future[_Outcome]" = asyncio.get_running_loop().create_future()
-        how = slot[5]
-        self.waiting[how.tag] = future
-        how.tag = next(_tags)
-        operation = slot[6].value
-        self.give(slot)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            held.operation_cancel(operation, None)
-            raise
-        finally:
-            held.operation_release(operation)
-
-
-# One for each event loop that has used a store and was not yet seen to be closed.
-_loops: Dict[asyncio.AbstractEventLoop, _Loop] = {}
-_loops_guard = threading.Lock()
-
-
-def _new_guard() -> None:
-    global _loops_guard
-    _loops_guard = threading.Lock()
-
-
-_ffi.after_fork_in_child(_new_guard)
-
-
-def _find_loop(loop: asyncio.AbstractEventLoop) -> _Loop:
-    with _loops_guard:
-        found = _loops.get(loop)
-        if found is None:
-            # What closed loops leave behind is cleared when the next one comes.
-            for other, state in list(_loops.items()):
-                if other.is_closed():
-                    del _loops[other]
-                    state.close()
-            found = _loops[loop] = _Loop(loop)
-        return found
-
-
-class _Front:
-    """What AsyncNamespace and AsyncStorageManager share."""
-
-    __slots__ = ("_handle", "_argument", "_loop", "__weakref__")
-
-    _handle: Handle
-    _loop: Any
-
-    def _slot(self) -> Tuple[_Loop, _Slot]:
-        loop: _Loop = self._loop
-        if loop.thread != _get_ident() or not loop.is_running():
-            loop = self._loop = _find_loop(_running_loop())
-        try:
-            return loop, loop.take()
-        except IndexError:
-            return loop, _new_slot(loop.queue.pointer)
-
-    async def _finish(self, status: int, loop: _Loop, slot: _Slot) -> _Outcome:
-        if status == _PENDING:
-            return await loop.wait(slot)
-        if status == _DONE:
-            outcome = _Outcome(slot[0])
-            loop.give(slot)
-            return outcome
-        error, slot[7].value = slot[7].value, None
-        raise failure(status, error)
-
-    async def _call(
-        self, function: Any, *arguments: Any, key: Optional[bytes] = None
-    ) -> _Outcome:
-        """Raises errors, returns outcomes; those of a batch are for the caller to look at."""
-        loop, slot = self._slot()
-        status = function(*arguments, *slot[1:5])
-        if status == _PENDING:
-            # Nothing of the arguments is needed any more.
-            del arguments
-        outcome = await self._finish(status, loop, slot)
-        if outcome.error is not None:
-            outcome.error.key = key
-            raise outcome.error
-        return outcome
-
-    async def _call_with_progress(
-        self, progress: Optional[ProgressHook], function: Any, *arguments: Any
-    ) -> _Outcome:
-        """As _call; the hook runs on a thread of the library."""
-        if progress is None:
-            return await self._call(function, *arguments)
-        loop, slot = self._slot()
-        hook = ProgressCall(progress, slot[5])
-        with hook:
-            try:
-                status = function(*arguments, *slot[1:5])
-                slot[5].progress = None
-                slot[5].progress_user = None
-                outcome = await self._finish(status, loop, slot)
-                if outcome.error is not None:
-                    raise outcome.error
-                return outcome
-            except RkvsError:
-                if hook.error is None:
-                    raise
-        raise AssertionError("unreachable: the block raises what the hook raised")
-
-
-class AsyncNamespace(_Front):
+class AsyncNamespace(Front):
     """A :class:`Namespace` whose operations are awaited; see there for what each does.
 
     >>> import asyncio, rkvs
@@ -363,7 +134,7 @@ class AsyncNamespace(_Front):
         self.sync = namespace
         self._handle = namespace._handle
         self._argument = namespace._argument
-        self._loop = _NoLoop
+        self._loop = NoLoop
 
     @property
     def name(self) -> str:
@@ -386,19 +157,19 @@ class AsyncNamespace(_Front):
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
         loop = self._loop
-        if loop.thread != _get_ident() or not loop.is_running():
-            loop = self._loop = _find_loop(_running_loop())
+        if loop.thread != get_ident() or not loop.is_running():
+            loop = self._loop = find_loop(running_loop())
         try:
             slot = loop.take()
         except IndexError:
-            slot = _new_slot(loop.queue.pointer)
+            slot = new_slot(loop.queue.pointer)
         out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
         status = _get_async(
             self._argument, key, len(key), how_ref, out_ref, operation_ref, error_ref
         )
-        if status == _DONE:
+        if status == DONE:
             found = out.status
-            if found == 0:
+            if found == 0 and out.size <= HELD_BYTES:
                 value = out.data[: out.size]
                 _clear(out_ref)
                 loop.give(slot)
@@ -410,6 +181,14 @@ class AsyncNamespace(_Front):
         if outcome.error is not None:
             raise outcome.error
         return default if outcome.value is None else outcome.value
+
+    async def get_view(self, key: BytesLike) -> Optional[memoryview]:
+        """The value as a read-only view of the store's own memory, without a copy."""
+        data = to_key(key)
+        outcome = await self._call(
+            held.namespace_get_async, self._handle.pointer, data, len(data), view=True
+        )
+        return outcome.view
 
     async def get_with_version(self, key: BytesLike) -> Optional[Tuple[bytes, int]]:
         """Value and version, for :meth:`compare_and_set`; None if the key is absent."""
@@ -424,17 +203,17 @@ class AsyncNamespace(_Front):
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
         loop = self._loop
-        if loop.thread != _get_ident() or not loop.is_running():
-            loop = self._loop = _find_loop(_running_loop())
+        if loop.thread != get_ident() or not loop.is_running():
+            loop = self._loop = find_loop(running_loop())
         try:
             slot = loop.take()
         except IndexError:
-            slot = _new_slot(loop.queue.pointer)
+            slot = new_slot(loop.queue.pointer)
         out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
         status = _exists_async(
             self._argument, key, len(key), how_ref, out_ref, operation_ref, error_ref
         )
-        if status == _DONE:
+        if status == DONE:
             found = out.status
             if found >= 0:
                 loop.give(slot)
@@ -463,12 +242,12 @@ class AsyncNamespace(_Front):
             await self._write(lib.namespace_put_async, key, value, options)
             return
         loop = self._loop
-        if loop.thread != _get_ident() or not loop.is_running():
-            loop = self._loop = _find_loop(_running_loop())
+        if loop.thread != get_ident() or not loop.is_running():
+            loop = self._loop = find_loop(running_loop())
         try:
             slot = loop.take()
         except IndexError:
-            slot = _new_slot(loop.queue.pointer)
+            slot = new_slot(loop.queue.pointer)
         out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
         status = _put_async(
             self._argument,
@@ -482,7 +261,7 @@ class AsyncNamespace(_Front):
             operation_ref,
             error_ref,
         )
-        if status == _DONE and out.status == 0:
+        if status == DONE and out.status == 0:
             loop.give(slot)
             return
         outcome = await self._finish(status, loop, slot)
@@ -490,7 +269,7 @@ class AsyncNamespace(_Front):
             outcome.error.key = key
             raise outcome.error
 
-    async def _write(self, function: Any, key: bytes, value: Any, options: Any) -> _Outcome:
+    async def _write(self, function: Any, key: bytes, value: Any, options: Any) -> Outcome:
         with Borrowed(value) as (pointer, size):
             loop, slot = self._slot()
             status = function(
@@ -595,17 +374,17 @@ class AsyncNamespace(_Front):
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
         loop = self._loop
-        if loop.thread != _get_ident() or not loop.is_running():
-            loop = self._loop = _find_loop(_running_loop())
+        if loop.thread != get_ident() or not loop.is_running():
+            loop = self._loop = find_loop(running_loop())
         try:
             slot = loop.take()
         except IndexError:
-            slot = _new_slot(loop.queue.pointer)
+            slot = new_slot(loop.queue.pointer)
         out, how_ref, out_ref, operation_ref, error_ref, _, _, _ = slot
         status = _delete_async(
             self._argument, key, len(key), how_ref, out_ref, operation_ref, error_ref
         )
-        if status == _DONE:
+        if status == DONE:
             found = out.status
             if found >= 0:
                 loop.give(slot)
@@ -757,38 +536,32 @@ class AsyncNamespace(_Front):
 
     # --- Many keys -------------------------------------------------------------------------------
 
-    async def _keys(
-        self, function: Any, keys: Iterable[BytesLike], mode: BatchMode
-    ) -> Tuple[BatchResult, List[Any]]:
-        wanted = list(keys)
-        joined, offsets, count = pack(wanted)
-        with for_batch(count, joined):
-            outcome = await self._call(
-                function, self._handle.pointer, joined, offsets, count, int(mode)
-            )
-        assert outcome.batch is not None
-        return outcome.batch, wanted
-
-    async def _items(
-        self, function: Any, items: Items, mode: BatchMode, options: Any
-    ) -> Tuple[BatchResult, List[Any]]:
-        keys, values = split_items(items)
-        key_bytes, key_offsets, count = pack(keys)
-        value_bytes, value_offsets, _ = pack(values)
-        with for_batch(count, key_bytes, value_bytes):
-            outcome = await self._call(
-                function,
-                self._handle.pointer,
-                key_bytes,
-                key_offsets,
-                value_bytes,
-                value_offsets,
-                count,
-                int(mode),
-                options,
-            )
-        assert outcome.batch is not None
-        return outcome.batch, keys
+    async def _batch(
+        self,
+        operation: str,
+        keys: Column,
+        values: Optional[Column],
+        mode: BatchMode,
+        *options: Any,
+        check: bool = True,
+    ) -> BatchResult:
+        """Raises what an item or the batch failed with, unless that is not to be checked."""
+        with Batch(keys) if values is None else Batch(keys, values) as batch:
+            with for_batch(batch.count, batch.size):
+                outcome = await self._call(
+                    batch.function(operation, asynchronous=True),
+                    self._handle.pointer,
+                    *batch.arguments,
+                    int(mode),
+                    *options,
+                )
+            result = outcome.batch
+            assert result is not None
+            if check and (result.status or result.total_processed != len(result)):
+                error = result.error()
+                if error is not None:
+                    raise failed_key(keys, error)
+        return result
 
     async def get_many(
         self,
@@ -798,8 +571,7 @@ class AsyncNamespace(_Front):
         mode: BatchMode = BatchMode.BEST_EFFORT,
     ) -> List[Any]:
         """The values of these keys in the same order, the default where there is none."""
-        batch, wanted = await self._keys(lib.namespace_get_multiple_packed_async, keys, mode)
-        return _values(batch, wanted, default)
+        return _values(await self._batch("get", chunks(keys), None, mode), default)
 
     async def consume_many(
         self,
@@ -809,17 +581,11 @@ class AsyncNamespace(_Front):
         mode: BatchMode = BatchMode.BEST_EFFORT,
     ) -> List[Any]:
         """Removes these keys and returns their values, the default where there was none."""
-        batch, wanted = await self._keys(
-            lib.namespace_consume_multiple_packed_async, keys, mode
-        )
-        return _values(batch, wanted, default)
+        return _values(await self._batch("consume", chunks(keys), None, mode), default)
 
     async def exists_many(self, keys: Iterable[BytesLike]) -> List[bool]:
         """Whether each of these keys is there, all at one instant."""
-        batch, wanted = await self._keys(
-            lib.namespace_exists_multiple_packed_async, keys, BatchMode.ALL_OR_NOTHING
-        )
-        _check(batch, wanted)
+        batch = await self._batch("exists", chunks(keys), None, BatchMode.ALL_OR_NOTHING)
         return [code == 0 for code in batch._codes]
 
     async def set_many(
@@ -833,16 +599,11 @@ class AsyncNamespace(_Front):
     ) -> None:
         """Stores a mapping, or pairs, in one step: nobody sees half of it."""
         options = write_options(expire, expire_at, keep_ttl)
-        batch, keys = await self._items(
-            lib.namespace_set_multiple_packed_async, items, mode, options
-        )
-        _check(batch, keys)
+        await self._batch("set", *split_items(items), mode, options)
 
     async def update(self, items: Any = (), /, **more: BytesLike) -> None:
         """As dict's: takes over a mapping or pairs, all in one step."""
-        pairs = update_items(items, more)
-        if pairs:
-            await self.set_many(pairs)
+        await self.set_many(update_items(items, more))
 
     async def update_many(
         self,
@@ -855,45 +616,37 @@ class AsyncNamespace(_Front):
     ) -> int:
         """Gives keys that are there other values, and returns how many it were."""
         options = write_options(expire, expire_at, keep_ttl)
-        batch, keys = await self._items(
-            lib.namespace_update_multiple_packed_async, items, mode, options
-        )
-        _check(batch, keys)
-        return batch.total_processed
+        return (await self._batch("update", *split_items(items), mode, options)).total_processed
 
     async def delete_many(
         self, keys: Iterable[BytesLike], *, mode: BatchMode = BatchMode.BEST_EFFORT
     ) -> int:
         """Removes these keys and returns how many were there."""
-        batch, wanted = await self._keys(
-            lib.namespace_delete_multiple_packed_async, keys, mode
-        )
-        _check(batch, wanted)
-        return batch.total_processed
+        return (await self._batch("delete", chunks(keys), None, mode)).total_processed
 
     async def get_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`get_many`, with a status for each item in place of exceptions."""
-        return (await self._keys(lib.namespace_get_multiple_packed_async, keys, mode))[0]
+        return await self._batch("get", chunks(keys), None, mode, check=False)
 
     async def exists_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`exists_many`, with a status for each item; an absent key fails nothing."""
-        return (await self._keys(lib.namespace_exists_multiple_packed_async, keys, mode))[0]
+        return await self._batch("exists", chunks(keys), None, mode, check=False)
 
     async def delete_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`delete_many`, with a status for each item in place of exceptions."""
-        return (await self._keys(lib.namespace_delete_multiple_packed_async, keys, mode))[0]
+        return await self._batch("delete", chunks(keys), None, mode, check=False)
 
     async def consume_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`consume_many`, with a status for each item in place of exceptions."""
-        return (await self._keys(lib.namespace_consume_multiple_packed_async, keys, mode))[0]
+        return await self._batch("consume", chunks(keys), None, mode, check=False)
 
     async def set_multiple(
         self,
@@ -906,8 +659,7 @@ class AsyncNamespace(_Front):
     ) -> BatchResult:
         """As :meth:`set_many`, with a status and the old value for each item."""
         options = write_options(expire, expire_at, keep_ttl)
-        function = lib.namespace_set_multiple_packed_async
-        return (await self._items(function, items, mode, options))[0]
+        return await self._batch("set", *split_items(items), mode, options, check=False)
 
     async def update_multiple(
         self,
@@ -920,12 +672,12 @@ class AsyncNamespace(_Front):
     ) -> BatchResult:
         """As :meth:`update_many`, with a status and the old value for each item."""
         options = write_options(expire, expire_at, keep_ttl)
-        function = lib.namespace_update_multiple_packed_async
-        return (await self._items(function, items, mode, options))[0]
+        return await self._batch("update", *split_items(items), mode, options, check=False)
 
     async def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        with for_batch(len(batch)):
+        check_batch(batch)
+        with for_batch(len(batch), batch._bytes):
             outcome = await self._call(
                 lib.namespace_apply_async, self._handle.pointer, batch.pointer
             )
@@ -937,7 +689,7 @@ class AsyncNamespace(_Front):
 
     async def _steps(
         self, prefix: BytesLike, keys_only: bool, step: int
-    ) -> AsyncIterator[_Outcome]:
+    ) -> AsyncIterator[Outcome]:
         wanted, step = to_bytes(prefix), unsigned("step", step)
         options = _ffi.sized(_ffi.ScanOptionsStruct)
         options.flags = _ffi.SCAN_KEYS_ONLY if keys_only else 0
@@ -964,7 +716,7 @@ class AsyncNamespace(_Front):
         """Keys and values, in no particular order, of the keys that begin with ``prefix``."""
         async for outcome in self._steps(prefix, False, step):
             if outcome.batch is not None:
-                for key, value in zip(outcome.list or (), outcome.batch.values):
+                for key, value in zip(outcome.keys, outcome.batch.values):
                     yield key, value or b""
 
     async def scan_keys(
@@ -972,7 +724,7 @@ class AsyncNamespace(_Front):
     ) -> AsyncIterator[bytes]:
         """As :meth:`scan`, without the values."""
         async for outcome in self._steps(prefix, True, step):
-            for key in outcome.list or ():
+            for key in outcome.keys:
                 yield key
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -981,7 +733,7 @@ class AsyncNamespace(_Front):
     async def list_keys(self) -> List[bytes]:
         """All keys, in no particular order."""
         outcome = await self._call(lib.namespace_list_keys_async, self._handle.pointer)
-        return outcome.list or []
+        return outcome.items()
 
     async def delete_prefix(self, prefix: BytesLike) -> int:
         """Removes the keys that begin with ``prefix``, shard by shard; returns how many."""
@@ -999,18 +751,39 @@ class AsyncNamespace(_Front):
     # --- Limits, shards, figures -----------------------------------------------------------------
 
     async def get_config(self) -> NamespaceConfig:
-        return self.sync.get_config()
+        """What is in force."""
+        outcome = await self._call(lib.namespace_get_config_async, self._handle.pointer)
+        (config,) = outcome.read(_config_item)
+        return config
 
     async def update_config(
         self, config: Optional[NamespaceConfig] = None, **changes: Any
     ) -> None:
         """Checks everything, then applies everything, or nothing; then moves the shards."""
-        import dataclasses
-
-        wanted = dataclasses.replace(config or self.sync.get_config(), **changes)
+        wanted = dataclasses.replace(config or await self.get_config(), **changes)
         await self._call(
             lib.namespace_update_config_async, self._handle.pointer, ref(wanted.to_struct())
         )
+
+    async def set_max_keys(self, max_keys: int) -> None:
+        """0: no limit."""
+        number = unsigned("max_keys", max_keys)
+        await self._call(lib.namespace_set_max_keys_async, self._handle.pointer, number)
+
+    async def set_max_bytes(self, max_bytes: int) -> None:
+        """0: no limit."""
+        number = unsigned("max_bytes", max_bytes)
+        await self._call(lib.namespace_set_max_bytes_async, self._handle.pointer, number)
+
+    async def set_max_value_size(self, max_value_size: int) -> None:
+        """0: no limit but 1 GiB."""
+        number = unsigned("max_value_size", max_value_size)
+        await self._call(lib.namespace_set_max_value_size_async, self._handle.pointer, number)
+
+    async def set_lock_timeout(self, seconds: float) -> None:
+        """How long an operation may wait in all: 0.001 to 3600 seconds."""
+        number = milliseconds("lock_timeout", seconds)
+        await self._call(lib.namespace_set_lock_timeout_async, self._handle.pointer, number)
 
     async def resize_shards(
         self, shard_count: int, progress: Optional[ProgressHook] = None
@@ -1024,33 +797,43 @@ class AsyncNamespace(_Front):
         )
 
     async def metadata(self) -> NamespaceStats:
-        return self.sync.metadata()
+        """All figures, of one instant."""
+        outcome = await self._call(lib.namespace_metadata_async, self._handle.pointer)
+        (figures,) = outcome.read(stats_item)
+        return figures
 
     stats = metadata
 
     async def shard_stats(self) -> List[ShardStats]:
-        return self.sync.shard_stats()
+        """The figures of each shard, of one instant."""
+        outcome = await self._call(lib.namespace_shard_stats_async, self._handle.pointer)
+        return outcome.read(_shard_item)
 
     async def shard_key_counts(self) -> List[int]:
-        return self.sync.shard_key_counts()
+        """The number of keys of each shard, of one instant."""
+        outcome = await self._call(lib.namespace_shard_key_counts_async, self._handle.pointer)
+        return [] if outcome.list is None else _ffi.list_numbers(outcome.list.pointer)
 
 
-def _check(batch: BatchResult, keys: List[Any]) -> None:
-    if batch.status == 0 and batch.total_processed == len(batch):
-        return
-    error = batch.error([to_bytes(key) for key in keys])
-    if error is not None:
-        raise error
+def _config_item(handle: Any, index: int, _: str) -> NamespaceConfig:
+    struct = _ffi.sized(_ffi.NamespaceConfigStruct)
+    call(lib.list_namespace_config, handle, index, ref(struct))
+    return NamespaceConfig.from_struct(struct)
 
 
-def _values(batch: BatchResult, keys: List[Any], default: Any) -> List[Any]:
-    _check(batch, keys)
+def _shard_item(handle: Any, index: int, _: str) -> ShardStats:
+    struct, size = _ffi.ShardStatsStruct(), _ffi.size_of(_ffi.ShardStatsStruct)
+    call(lib.list_shard_stats, handle, index, ref(struct), size)
+    return ShardStats.from_struct(struct)
+
+
+def _values(batch: BatchResult, default: Any) -> List[Any]:
     if default is None:
         return batch.values
     return [default if value is None else value for value in batch.values]
 
 
-class AsyncStorageManager(_Front):
+class AsyncStorageManager(Front):
     """A :class:`StorageManager` whose operations are awaited; see there for what each does.
 
     Takes the same arguments, or a manager. ``async with`` initialises it and closes it.
@@ -1069,7 +852,7 @@ class AsyncStorageManager(_Front):
         else:
             self.sync = StorageManager(directory, **options)
         self._handle = self.sync._handle
-        self._loop = _NoLoop
+        self._loop = NoLoop
 
     def __repr__(self) -> str:
         return f"<rkvs.aio.AsyncStorageManager of {self.sync!r}>"
@@ -1087,50 +870,80 @@ class AsyncStorageManager(_Front):
     ) -> None:
         await self.close()
 
-    async def _thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """For what has no asynchronous form and may wait."""
-        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    async def _manage(self, function: Any, *arguments: Any) -> Outcome:
+        return await self._call(function, self._handle.pointer, *arguments)
+
+    # --- Life ------------------------------------------------------------------------------------
 
     async def initialize(
         self, file: Optional[str] = None, progress: Optional[ProgressHook] = None
     ) -> None:
         """Makes the store ready: empty, or with what ``file`` in its directory holds."""
         if file is None:
-            self.sync.initialize()
+            await self._manage(lib.manager_initialize_async)
             return
         await self._call_with_progress(
             progress, lib.manager_initialize_file_async, self._handle.pointer, name_bytes(file)
         )
 
     async def load_report(self) -> LoadReport:
-        return self.sync.load_report()
+        """What initialising found."""
+        found = (await self._manage(lib.manager_load_report_async)).list
+        assert found is not None
+        report = _ffi.pointer_slot()
+        call(lib.list_load_report, found.pointer, ref(report))
+        return read_load_report(report.value)
 
     async def is_initialized(self) -> bool:
+        """Whether the store is ready."""
         return self.sync.is_initialized()
 
     async def has_persistence(self) -> bool:
+        """Whether it has a directory."""
         return self.sync.has_persistence()
 
     async def close(self) -> None:
-        """Ends the store; operations in flight end as cancelled or closed."""
-        await self._thread(self.sync.close)
+        """Ends the store; operations in flight end as cancelled or closed. A task that is cancelled
+        meanwhile waits no longer, and the store ends all the same."""
+        await self._manage(lib.manager_close_async)
 
     # --- Namespaces ------------------------------------------------------------------------------
+
+    def _namespace(self, outcome: Outcome) -> AsyncNamespace:
+        assert outcome.ns is not None
+        return AsyncNamespace(self.sync._namespace(outcome.ns))
 
     async def create_namespace(
         self, name: str, config: Optional[NamespaceConfig] = None, **limits: Any
     ) -> AsyncNamespace:
-        return AsyncNamespace(self.sync.create_namespace(name, config, **limits))
+        """Adds an empty namespace. ``limits`` are the fields of :class:`NamespaceConfig`."""
+        struct = namespace_config(config, limits)
+        return self._namespace(
+            await self._manage(lib.manager_create_namespace_async, name_bytes(name), struct)
+        )
 
     async def get_namespace(self, name: str) -> AsyncNamespace:
-        return AsyncNamespace(self.sync.get_namespace(name))
+        """The namespace of this name; raises :class:`NamespaceNotFoundError`, a ``KeyError``."""
+        return self._namespace(
+            await self._manage(lib.manager_get_namespace_async, name_bytes(name))
+        )
 
     async def namespace(
         self, name: str, config: Optional[NamespaceConfig] = None, **limits: Any
     ) -> AsyncNamespace:
-        return AsyncNamespace(self.sync.namespace(name, config, **limits))
+        """The namespace of this name, made with these limits where it is absent."""
+        while True:
+            try:
+                return await self.get_namespace(name)
+            except NamespaceNotFoundError:
+                pass
+            try:
+                return await self.create_namespace(name, config, **limits)
+            except NamespaceExistsError:
+                pass
 
     async def delete_namespace(self, name: str) -> None:
+        """Removes the namespace and its data; handles raise :class:`NamespaceDeletedError`."""
         await self._call(
             lib.manager_delete_namespace_async, self._handle.pointer, name_bytes(name)
         )
@@ -1138,6 +951,7 @@ class AsyncStorageManager(_Front):
     async def clone_namespace(
         self, name: str, new_name: str, progress: Optional[ProgressHook] = None
     ) -> AsyncNamespace:
+        """Adds a namespace with the configuration and content of another, of one instant."""
         outcome = await self._call_with_progress(
             progress,
             lib.manager_clone_namespace_async,
@@ -1145,45 +959,68 @@ class AsyncStorageManager(_Front):
             name_bytes(name),
             name_bytes(new_name),
         )
-        if outcome.ns is None:
-            return await self.get_namespace(new_name)
-        return AsyncNamespace(self.sync._namespace(outcome.ns))
+        return self._namespace(outcome)
 
     async def list_namespaces(self) -> List[str]:
-        return self.sync.list_namespaces()
+        """The names, sorted."""
+        outcome = await self._manage(lib.manager_list_namespaces_async)
+        return [name.decode() for name in outcome.items()]
 
     async def update_namespace_config(
         self, name: str, config: Optional[NamespaceConfig] = None, **changes: Any
     ) -> None:
-        namespace = await self.get_namespace(name)
-        await namespace.update_config(config, **changes)
+        """As :meth:`AsyncNamespace.update_config`."""
+        if config is None:
+            await (await self.get_namespace(name)).update_config(**changes)
+            return
+        struct = namespace_config(config, changes)
+        await self._manage(
+            lib.manager_update_namespace_config_async, name_bytes(name), struct
+        )
 
     # --- Configuration and figures ---------------------------------------------------------------
 
     async def get_config(self) -> ManagerConfig:
-        return self.sync.get_config()
+        """What is in force."""
+        found = (await self._manage(lib.manager_get_config_async)).list
+        assert found is not None
+        struct = _ffi.sized(_ffi.ManagerConfigStruct)
+        call(lib.list_manager_config, found.pointer, 0, ref(struct))
+        return ManagerConfig.from_struct(struct)
 
     async def update_config(self, config: ManagerConfig) -> None:
-        await self._thread(self.sync.update_config, config)
+        """What is None becomes its default."""
+        struct = _ffi.sized(_ffi.ManagerConfigStruct)
+        config.fill(struct)
+        await self._manage(lib.manager_update_config_async, ref(struct))
 
     async def namespace_stats(self, name: str) -> NamespaceStats:
-        return self.sync.namespace_stats(name)
+        """The figures of one namespace, of one instant."""
+        outcome = await self._manage(lib.manager_namespace_stats_async, name_bytes(name))
+        (figures,) = outcome.read(stats_item)
+        return figures
 
     async def all_namespace_stats(self) -> List[NamespaceStats]:
-        return await self._thread(self.sync.all_namespace_stats)
+        """Of all, sorted by name."""
+        return (await self._manage(lib.manager_all_namespace_stats_async)).read(stats_item)
 
     async def metrics_text(self) -> str:
-        return await self._thread(self.sync.metrics_text)
+        """All figures in Prometheus' text format."""
+        text: bytes = (await self._manage(lib.manager_metrics_text_async)).value or b""
+        return text.decode()
 
     async def namespace_count(self) -> int:
-        return self.sync.namespace_count()
+        """How many namespaces there are."""
+        return (await self._manage(lib.manager_namespace_count_async)).number
 
     async def total_key_count(self) -> int:
-        return self.sync.total_key_count()
+        """Of all namespaces."""
+        return (await self._manage(lib.manager_total_key_count_async)).number
 
     # --- Snapshots -------------------------------------------------------------------------------
 
     async def save_all(self, file: str, progress: Optional[ProgressHook] = None) -> None:
+        """Saves one instant of all namespaces to a file in the directory, while writers go on."""
         await self._call_with_progress(
             progress, lib.manager_save_all_async, self._handle.pointer, name_bytes(file)
         )
@@ -1191,6 +1028,7 @@ class AsyncStorageManager(_Front):
     async def save_namespace(
         self, name: str, file: str, progress: Optional[ProgressHook] = None
     ) -> None:
+        """As :meth:`save_all`, of one namespace."""
         await self._call_with_progress(
             progress,
             lib.manager_save_namespace_async,
@@ -1202,6 +1040,7 @@ class AsyncStorageManager(_Front):
     async def load_namespace(
         self, file: str, progress: Optional[ProgressHook] = None
     ) -> AsyncNamespace:
+        """Adds the one namespace that the file holds, under its own name."""
         outcome = await self._call_with_progress(
             progress, lib.manager_load_namespace_async, self._handle.pointer, name_bytes(file)
         )
@@ -1214,6 +1053,7 @@ class AsyncStorageManager(_Front):
         source: Optional[str] = None,
         progress: Optional[ProgressHook] = None,
     ) -> AsyncNamespace:
+        """Adds a namespace of the file under another name; ``source`` says which of several."""
         await self._call_with_progress(
             progress,
             lib.manager_load_namespace_as_async,
@@ -1227,22 +1067,31 @@ class AsyncStorageManager(_Front):
     # --- Autosave --------------------------------------------------------------------------------
 
     async def add_namespace_autosave_task(self, name: str, config: AutosaveConfig) -> None:
-        await self._thread(self.sync.add_namespace_autosave_task, name, config)
+        """Starts to save the namespace by itself."""
+        struct = config.to_struct()
+        await self._manage(
+            lib.manager_add_namespace_autosave_task_async, name_bytes(name), ref(struct)
+        )
 
     async def start_namespace_autosave_task(self, name: str) -> None:
-        await self._thread(self.sync.start_namespace_autosave_task, name)
+        """Starts a task that was stopped, or came from a file."""
+        await self._manage(lib.manager_start_namespace_autosave_task_async, name_bytes(name))
 
     async def start_missing_autosave_tasks(self) -> int:
-        return await self._thread(self.sync.start_missing_autosave_tasks)
+        """Starts every task that is stopped and has something to save; returns how many."""
+        return (await self._manage(lib.manager_start_missing_autosave_tasks_async)).number
 
     async def list_autosave_tasks(self) -> List[AutosaveStatus]:
-        return self.sync.list_autosave_tasks()
+        """All tasks: the store's first, the others by the names of their namespaces."""
+        return (await self._manage(lib.manager_list_autosave_tasks_async)).read(autosave_item)
 
     async def stop_namespace_autosave(self, name: str) -> None:
-        await self._thread(self.sync.stop_namespace_autosave, name)
+        """Stops the task, and waits for a save that is on."""
+        await self._manage(lib.manager_stop_namespace_autosave_async, name_bytes(name))
 
     async def stop_manager_autosave(self) -> None:
-        await self._thread(self.sync.stop_manager_autosave)
+        """Stops the task of the whole store, and waits for a save that is on."""
+        await self._manage(lib.manager_stop_manager_autosave_async)
 
 
 class _Opening(Awaitable[AsyncStorageManager]):

@@ -182,7 +182,12 @@ def run_batch(function: Any, *arguments: Any) -> BatchResult:
             index = _ffi.first_failed(result.value, status)
         return BatchResult(_ffi.read_batch(result.value), message, index)
     finally:
-        _ffi.held.batch_result_release(result.value)
+        _ffi.lib.batch_result_release(result.value)
+
+
+def check_batch(batch: Any) -> None:
+    if not isinstance(batch, AtomicBatch):
+        raise TypeError(f"an AtomicBatch is required, not {type(batch).__name__!r}")
 
 
 class AtomicBatch:
@@ -202,9 +207,10 @@ class AtomicBatch:
     (b'6', b'4')
     """
 
-    __slots__ = ("_handle", "__weakref__")
+    __slots__ = ("_bytes", "_handle", "__weakref__")
 
     def __init__(self) -> None:
+        self._bytes = 0
         batch = _ffi.pointer_slot()
         call(_ffi.held.atomic_batch_create, _ffi.ref(batch))
         self._handle = Handle(batch.value, _ffi.held.atomic_batch_release)
@@ -218,17 +224,26 @@ class AtomicBatch:
         return size
 
     def clear(self) -> AtomicBatch:
-        call(_ffi.held.atomic_batch_clear, self._handle.pointer)
+        call(_ffi.lib.atomic_batch_clear, self._handle.pointer)
+        self._bytes = 0
         return self
 
     def _write(
-        self, function: Any, key: BytesLike, value: BytesLike, *more: Any, options: Any
+        self, name: str, key: BytesLike, value: BytesLike, *more: Any, options: Any
     ) -> AtomicBatch:
         data = to_key(key)
         with _ffi.Borrowed(value) as (pointer, size):
             call(
-                function, self._handle.pointer, data, len(data), *more, pointer, size, options
+                getattr(_ffi.lib if size > _ffi.LARGE_VALUE else _ffi.held, name),
+                self._handle.pointer,
+                data,
+                len(data),
+                *more,
+                pointer,
+                size,
+                options,
             )
+            self._bytes += size
         return self
 
     def _key(self, function: Any, key: BytesLike, *more: Any) -> AtomicBatch:
@@ -247,7 +262,7 @@ class AtomicBatch:
     ) -> AtomicBatch:
         """Gives the key this value, whether or not it had one."""
         options = write_options(expire, expire_at, keep_ttl)
-        return self._write(_ffi.held.atomic_batch_set, key, value, options=options)
+        return self._write("atomic_batch_set", key, value, options=options)
 
     def add(
         self,
@@ -259,7 +274,7 @@ class AtomicBatch:
     ) -> AtomicBatch:
         """Stores a key that must be absent."""
         options = write_options(expire, expire_at)
-        return self._write(_ffi.held.atomic_batch_add, key, value, options=options)
+        return self._write("atomic_batch_add", key, value, options=options)
 
     def update(
         self,
@@ -272,7 +287,7 @@ class AtomicBatch:
     ) -> AtomicBatch:
         """Gives a key that must be there another value."""
         options = write_options(expire, expire_at, keep_ttl)
-        return self._write(_ffi.held.atomic_batch_update, key, value, options=options)
+        return self._write("atomic_batch_update", key, value, options=options)
 
     def delete_key(self, key: BytesLike) -> AtomicBatch:
         """Removes a key that must be there."""
@@ -296,7 +311,7 @@ class AtomicBatch:
     ) -> AtomicBatch:
         """Gives a key that must have this version another value."""
         return self._write(
-            _ffi.held.atomic_batch_compare_and_set,
+            "atomic_batch_compare_and_set",
             key,
             value,
             unsigned("version", version),

@@ -180,24 +180,7 @@ class StorageManager:
         """What initialising found."""
         slot = _ffi.pointer_slot()
         call(lib.manager_load_report, self._handle.pointer, ref(slot))
-        report = slot.value
-        try:
-            skipped = []
-            for index in range(lib.load_report_skipped_count(report)):
-                file, reason, message = _ffi.pointer_slot(), _ffi.number32(), _ffi.pointer_slot()
-                call(
-                    lib.load_report_skipped, report, index, ref(file), ref(reason), ref(message)
-                )
-                error = make_error(reason.value, _ffi.text_at(message.value))
-                skipped.append(SkippedFile(_ffi.text_at(file.value), error))
-            return LoadReport(
-                lib.load_report_file(report).decode("utf-8", "surrogateescape"),
-                lib.load_report_namespaces(report),
-                lib.load_report_keys(report),
-                tuple(skipped),
-            )
-        finally:
-            lib.load_report_release(report)
+        return read_load_report(slot.value)
 
     def _flag(self, function: Any) -> bool:
         status = function(self._handle.pointer)
@@ -231,7 +214,7 @@ class StorageManager:
 
         Names are 1 to 128 bytes of UTF-8 without control characters.
         """
-        struct = _namespace_config(config, limits)
+        struct = namespace_config(config, limits)
         slot = _ffi.pointer_slot()
         call(
             lib.manager_create_namespace,
@@ -332,7 +315,7 @@ class StorageManager:
         if config is None:
             self.get_namespace(name).update_config(**changes)
             return
-        struct = _namespace_config(config, changes)
+        struct = namespace_config(config, changes)
         call(
             lib.manager_update_namespace_config, self._handle.pointer, name_bytes(name), struct
         )
@@ -359,13 +342,7 @@ class StorageManager:
 
     def all_namespace_stats(self) -> List[NamespaceStats]:
         """Of all, sorted by name."""
-
-        def stats(handle: Any, index: int, name: str) -> NamespaceStats:
-            struct = _ffi.sized(_ffi.NamespaceStatsStruct)
-            call(lib.list_namespace_stats, handle, index, ref(struct))
-            return NamespaceStats.from_struct(name, struct)
-
-        return self._names(lib.manager_all_namespace_stats, stats)
+        return self._names(lib.manager_all_namespace_stats, stats_item)
 
     def metrics_text(self) -> str:
         """All figures in Prometheus' text format."""
@@ -462,13 +439,7 @@ class StorageManager:
 
     def list_autosave_tasks(self) -> List[AutosaveStatus]:
         """All tasks: the store's first, the others by the names of their namespaces."""
-
-        def status(handle: Any, index: int, name: str) -> AutosaveStatus:
-            struct = _ffi.sized(_ffi.AutosaveStatusStruct)
-            call(lib.list_autosave_status, handle, index, ref(struct))
-            return AutosaveStatus.from_struct(name, struct)
-
-        return self._names(lib.manager_list_autosave_tasks, status)
+        return self._names(lib.manager_list_autosave_tasks, autosave_item)
 
     def stop_namespace_autosave(self, name: str) -> None:
         """Stops the task, and waits for a save that is on."""
@@ -479,7 +450,42 @@ class StorageManager:
         call(lib.manager_stop_manager_autosave, self._handle.pointer)
 
 
-def _namespace_config(config: Optional[NamespaceConfig], limits: Mapping[str, Any]) -> Any:
+def read_load_report(report: Any) -> LoadReport:
+    """What an rkvs_load_report says, which is released."""
+    try:
+        skipped = []
+        for index in range(lib.load_report_skipped_count(report)):
+            file, reason, message = _ffi.pointer_slot(), _ffi.number32(), _ffi.pointer_slot()
+            call(
+                lib.load_report_skipped, report, index, ref(file), ref(reason), ref(message)
+            )
+            error = make_error(reason.value, _ffi.text_at(message.value))
+            skipped.append(SkippedFile(_ffi.text_at(file.value), error))
+        return LoadReport(
+            lib.load_report_file(report).decode("utf-8", "surrogateescape"),
+            lib.load_report_namespaces(report),
+            lib.load_report_keys(report),
+            tuple(skipped),
+        )
+    finally:
+        lib.load_report_release(report)
+
+
+def stats_item(handle: Any, index: int, name: str) -> NamespaceStats:
+    """An item of a list of figures."""
+    struct = _ffi.sized(_ffi.NamespaceStatsStruct)
+    call(lib.list_namespace_stats, handle, index, ref(struct))
+    return NamespaceStats.from_struct(name, struct)
+
+
+def autosave_item(handle: Any, index: int, name: str) -> AutosaveStatus:
+    """An item of a list of autosave tasks."""
+    struct = _ffi.sized(_ffi.AutosaveStatusStruct)
+    call(lib.list_autosave_status, handle, index, ref(struct))
+    return AutosaveStatus.from_struct(name, struct)
+
+
+def namespace_config(config: Optional[NamespaceConfig], limits: Mapping[str, Any]) -> Any:
     if config is None:
         if not limits:
             return None

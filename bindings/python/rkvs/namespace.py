@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import threading
 from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 from typing import (
@@ -26,14 +27,17 @@ from rkvs import _ffi
 from rkvs._callbacks import ProgressCall, ProgressHook
 from rkvs._ffi import (
     BUFFER_SIZE,
+    HELD_BYTES,
+    HELD_ITEMS,
     LARGE_VALUE,
     MAX_KEY,
+    Batch,
     Borrowed,
+    chunks,
     held,
     lib,
     new_slot,
     new_value_slot,
-    pack,
     ref,
     slots,
     to_bytes,
@@ -47,12 +51,13 @@ from rkvs.batch import (
     BatchResult,
     Expire,
     ExpireAt,
+    check_batch,
     counter_options,
     run_batch,
     write_options,
 )
 from rkvs.config import NamespaceConfig, NamespaceStats, ShardStats, milliseconds
-from rkvs.errors import KeyNotFoundError
+from rkvs.errors import KeyNotFoundError, RkvsError
 
 if TYPE_CHECKING:
     from rkvs.aio import AsyncNamespace
@@ -124,9 +129,9 @@ _LARGE_BYTES = 1 << 20
 _SMALL: Any = contextlib.nullcontext()
 
 
-def for_batch(count: int, *packed: bytes) -> Any:
-    """What a batch of so many items runs under; `packed` is what it brings."""
-    return LARGE if count >= LARGE_BATCH or sum(map(len, packed)) > _LARGE_BYTES else _SMALL
+def for_batch(count: int, size: int) -> Any:
+    """What a batch of so many items and bytes runs under."""
+    return LARGE if count >= LARGE_BATCH or size > _LARGE_BYTES else _SMALL
 
 
 _value_view = _ffi.quick("value_view")
@@ -140,20 +145,61 @@ _MISSING: Any = object()
 _TIMED_STEP = 1024
 
 
-def split_items(items: Items) -> Tuple[List[Any], List[Any]]:
-    """Keys and values of a mapping, or of pairs."""
+Column = List[List[Any]]
+
+
+def split_items(items: Items) -> Tuple[Column, Column]:
+    """Keys and values of a mapping, or of pairs. A large mapping must not change meanwhile."""
     if isinstance(items, Mapping):
-        return list(items.keys()), list(items.values())
-    pairs = list(items)
-    return [key for key, _ in pairs], [value for _, value in pairs]
+        if len(items) <= HELD_ITEMS:
+            return [list(items.keys())], [list(items.values())]
+        if type(items) is dict:
+            return chunks(items.keys()), chunks(items.values())
+        items = items.items()
+    pairs = chunks(items)
+    keys = [[key for key, _ in chunk] for chunk in pairs]
+    values = [[value for _, value in chunk] for chunk in pairs]
+    while pairs:
+        pairs.pop()
+    return keys, values
 
 
-def update_items(items: Any, more: Mapping[str, Any]) -> List[Tuple[Any, Any]]:
-    """The arguments of update() as pairs."""
+def update_items(items: Any, more: Mapping[str, Any]) -> Any:
+    """The arguments of update() as what set_many() takes."""
     if not isinstance(items, Mapping) and hasattr(items, "keys"):
-        items = {key: items[key] for key in items.keys()}
-    keys, values = split_items(items)
-    return [*zip(keys, values), *more.items()]
+        items = ((key, items[key]) for key in items.keys())
+    if not more:
+        return items
+    if isinstance(items, Mapping):
+        items = items.items()
+    return itertools.chain(items, more.items())
+
+
+def is_bytes_like(data: object) -> bool:
+    """Whether it is taken as a key or value."""
+    if isinstance(data, (bytes, str)):
+        return True
+    try:
+        memoryview(data)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
+
+
+def as_bytes(items: Mapping[Any, Any]) -> Dict[bytes, bytes]:
+    return {to_bytes(key): to_bytes(value) for key, value in items.items()}
+
+
+def nth(column: Column, index: int) -> bytes:
+    """An item of a column as bytes."""
+    return to_bytes(column[index // HELD_ITEMS][index % HELD_ITEMS])
+
+
+def failed_key(keys: Column, error: RkvsError) -> RkvsError:
+    """The error of a batch, with the key that it is about."""
+    if 0 <= error.index < sum(map(len, keys)):
+        error.key = nth(keys, error.index)
+    return error
 
 
 class Namespace(MutableMapping[bytes, bytes]):
@@ -282,7 +328,8 @@ class Namespace(MutableMapping[bytes, bytes]):
     def get_view(self, key: BytesLike) -> Optional[memoryview]:
         """The value as a read-only view of the store's own memory, without a copy; None if absent.
 
-        It never changes and stays valid, whatever becomes of the key and of the store.
+        It never changes and stays valid, whatever becomes of the key and of the store. (Its
+        attribute ``obj`` is the memory itself, for ctypes, and not for writing to.)
 
         >>> import rkvs
         >>> ns = rkvs.open().create_namespace("example")
@@ -315,6 +362,16 @@ class Namespace(MutableMapping[bytes, bytes]):
         return (value_bytes(value), version.value) if value.value else None
 
     def __contains__(self, key: object) -> bool:
+        """As dict's: what cannot be a key is not there."""
+        try:
+            return self.exists(key)  # type: ignore[arg-type]
+        except TypeError:
+            if is_bytes_like(key):
+                raise
+            return False
+
+    def exists(self, key: BytesLike) -> bool:
+        """As ``key in namespace``, and a TypeError for what cannot be a key."""
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
         try:
@@ -327,15 +384,11 @@ class Namespace(MutableMapping[bytes, bytes]):
         _give(slot)
         return status == 0
 
-    def exists(self, key: BytesLike) -> bool:
-        """Whether the key is there; the same as ``key in namespace``."""
-        return key in self
-
     def __setitem__(self, key: BytesLike, value: BytesLike) -> None:
         if key.__class__ is not bytes or len(key) > MAX_KEY:
             key = to_key(key)
         if value.__class__ is not bytes or len(value) > LARGE_VALUE:
-            self._write(lib.namespace_put, key, value, None)
+            self._write("namespace_put", key, value, None)
             return
         try:
             slot = _take()
@@ -371,36 +424,30 @@ class Namespace(MutableMapping[bytes, bytes]):
         if expire is None and expire_at is None and not keep_ttl:
             self[key] = value
             return
-        self._write(lib.namespace_put, to_key(key), value, write_options(expire, expire_at, keep_ttl))
+        options = write_options(expire, expire_at, keep_ttl)
+        self._write("namespace_put", to_key(key), value, options)
 
-    def _write(self, function: Any, key: bytes, value: Any, options: Any, *outputs: Any) -> int:
-        """A write of any kind of value, without the interpreter lock. Returns an outcome."""
-        if value.__class__ is not bytes:
-            with Borrowed(value) as (pointer, size):
-                if size > LARGE_VALUE:
-                    return call(
-                        function,
-                        self._handle.pointer,
-                        key,
-                        len(key),
-                        pointer,
-                        size,
-                        options,
-                        *outputs,
-                        key=key,
-                    )
-                value = to_bytes(value)
-        return call(
-            function,
-            self._handle.pointer,
-            key,
-            len(key),
-            value,
-            len(value),
-            options,
-            *outputs,
-            key=key,
-        )
+    def _write(self, name: str, key: bytes, value: Any, options: Any, *outputs: Any) -> int:
+        """A write of any kind of value. Returns an outcome."""
+        return self._write_if(name, (key, len(key)), value, options, *outputs)
+
+    def _write_if(
+        self, name: str, key: Tuple[Any, ...], value: Any, options: Any, *outputs: Any
+    ) -> int:
+        """As _write; `key` has its size and whatever else stands before the value."""
+        with Borrowed(value) as (pointer, size):
+            # Who writes a large value may keep its shard locked while it is copied.
+            with LARGE if size > _LARGE_BYTES else _SMALL:
+                return call(
+                    getattr(lib if size > LARGE_VALUE else _point, name),
+                    self._handle.pointer,
+                    *key,
+                    pointer,
+                    size,
+                    options,
+                    *outputs,
+                    key=key[0],
+                )
 
     def set(
         self,
@@ -426,7 +473,7 @@ class Namespace(MutableMapping[bytes, bytes]):
             options = write_options(expire, expire_at, keep_ttl)
         if value.__class__ is not bytes or len(value) > LARGE_VALUE:
             old = _ffi.pointer_slot()
-            self._write(lib.namespace_set, key, value, options, ref(old))
+            self._write("namespace_set", key, value, options, ref(old))
             return value_bytes(old) if old.value else None
         try:
             slot = _take_value()
@@ -452,8 +499,11 @@ class Namespace(MutableMapping[bytes, bytes]):
         result: Optional[bytes] = None
         if value.value:
             _value_view(value, characters_ref, size_ref)
-            result = characters[: size.value]
-            _value_release(value)
+            if size.value <= HELD_BYTES:
+                result = characters[: size.value]
+                _value_release(value)
+            else:
+                result = value_bytes(value)
             value.value = None
         _give_value(slot)
         return result
@@ -475,7 +525,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         """
         version = _ffi.number64()
         options = write_options(expire, expire_at)
-        status = self._write(_point.namespace_add, to_key(key), value, options, ref(version))
+        status = self._write("namespace_add", to_key(key), value, options, ref(version))
         return version.value if status == 0 else None
 
     def update_existing(
@@ -495,7 +545,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         data = to_key(key)
         old = _ffi.pointer_slot()
         options = write_options(expire, expire_at, keep_ttl)
-        if self._write(_point.namespace_update, data, value, options, ref(old)):
+        if self._write("namespace_update", data, value, options, ref(old)):
             raise KeyNotFoundError(repr(data), key=data)
         return value_bytes(old)
 
@@ -522,19 +572,10 @@ class Namespace(MutableMapping[bytes, bytes]):
         data = to_key(key)
         new_version = _ffi.number64()
         options = write_options(expire, expire_at, keep_ttl)
-        with Borrowed(value) as (pointer, size):
-            status = call(
-                _point.namespace_compare_and_set,
-                self._handle.pointer,
-                data,
-                len(data),
-                unsigned("version", version),
-                pointer,
-                size,
-                options,
-                ref(new_version),
-                key=data,
-            )
+        known = (data, len(data), unsigned("version", version))
+        status = self._write_if(
+            "namespace_compare_and_set", known, value, options, ref(new_version)
+        )
         return new_version.value if status == 0 else None
 
     def compare_and_delete(self, key: BytesLike, version: int) -> bool:
@@ -742,45 +783,59 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     # --- Many keys -------------------------------------------------------------------------------
 
-    def _keys_batch(
-        self, function: Any, keys: Sequence[Any], mode: int
+    def _call_batch(
+        self, batch: Batch, operation: str, mode: int, *options: Any, collect: bool = True
     ) -> Tuple[int, Any, Optional[int]]:
-        """Status, result and error of a packed batch of keys."""
-        joined, offsets, count = pack(keys)
+        """Status, result and error of a batch; what the result owns is the caller's to release."""
         result, error = _ffi.pointer_slot(), _ffi.pointer_slot()
-        with for_batch(count, joined):
-            status = function(
-                self._handle.pointer, joined, offsets, count, int(mode), ref(result), ref(error)
+        with for_batch(batch.count, batch.size):
+            status: int = batch.function(operation)(
+                self._handle.pointer,
+                *batch.arguments,
+                int(mode),
+                *options,
+                # Without a place for results nobody collects the old values.
+                ref(result) if collect else None,
+                ref(error),
             )
-        if not result.value:
+        if not result.value and (collect or status):
             raise failure(status, error.value)
         return status, result, error.value
 
-    def _values(self, function: Any, keys: Iterable[BytesLike], mode: int, default: Any) -> Any:
-        """What get_many and consume_many have in common."""
-        wanted = list(keys)
-        status, result, error = self._keys_batch(function, wanted, mode)
-        try:
-            if status:
-                self._raise_batch(result, error, status, wanted)
-            values, statuses = _ffi.batch_values(result, default)
-            # NotFound is the only outcome here; errors are not to be taken for it.
-            if statuses is not None and min(statuses) < 0:
-                self._raise_batch(result, error, 0, wanted)
-            return values
-        finally:
-            held.batch_result_release(result)
-
-    def _raise_batch(
-        self, result: Any, error: Optional[int], status: int, keys: Sequence[Any]
-    ) -> None:
+    def _result(self, status: int, result: Any, error: Optional[int]) -> BatchResult:
         message, index = _ffi.read_error(error)
         if status and index < 0:
             index = _ffi.first_failed(result, status)
-        batch = BatchResult(_ffi.read_batch(result), message, index)
-        found = batch.error([to_bytes(key) for key in keys])
-        if found is not None:
-            raise found
+        return BatchResult(_ffi.read_batch(result), message, index)
+
+    def _run_batch(
+        self, operation: str, keys: Column, values: Optional[Column], mode: int, *options: Any
+    ) -> BatchResult:
+        """Raises only where there is no result: then no item was looked at."""
+        with Batch(keys) if values is None else Batch(keys, values) as batch:
+            status, result, error = self._call_batch(batch, operation, mode, *options)
+            try:
+                return self._result(status, result, error)
+            finally:
+                lib.batch_result_release(result)
+
+    def _values(self, operation: str, keys: Iterable[BytesLike], mode: int, default: Any) -> Any:
+        """What get_many and consume_many have in common."""
+        wanted = chunks(keys)
+        with Batch(wanted) as batch:
+            status, result, error = self._call_batch(batch, operation, mode)
+            try:
+                if not status:
+                    values, failed = _ffi.batch_values(result, default)
+                    # NotFound is the only outcome here; errors are not to be taken for it.
+                    if not failed:
+                        return values
+                found = self._result(status, result, error)
+            finally:
+                lib.batch_result_release(result)
+            caught = found.error()
+            assert caught is not None
+            raise failed_key(wanted, caught)
 
     @overload
     def get_many(
@@ -813,7 +868,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         >>> ns.get_many(["b", "c", "a"])
         [b'2', None, b'1']
         """
-        return self._values(lib.namespace_get_multiple_packed, keys, mode, default)
+        return self._values("get", keys, mode, default)
 
     def consume_many(
         self,
@@ -827,9 +882,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         With ``BatchMode.ALL_OR_NOTHING`` a missing key raises :class:`KeyNotFoundError`, and all
         stay.
         """
-        values: List[Any] = self._values(
-            lib.namespace_consume_multiple_packed, keys, mode, default
-        )
+        values: List[Any] = self._values("consume", keys, mode, default)
         return values
 
     def exists_many(self, keys: Iterable[BytesLike]) -> List[bool]:
@@ -840,50 +893,32 @@ class Namespace(MutableMapping[bytes, bytes]):
 
     def _write_many(
         self,
-        function: Any,
-        items: Items,
+        operation: str,
+        keys: Column,
+        values: Optional[Column],
         mode: int,
-        options: Any,
-        collect: bool,
-    ) -> Optional[BatchResult]:
-        """The result, or None where nobody asked for it and all went well."""
-        keys, values = split_items(items)
-        key_bytes, key_offsets, count = pack(keys)
-        value_bytes_, value_offsets, _ = pack(values)
-        error = _ffi.pointer_slot()
-        arguments = (
-            self._handle.pointer,
-            key_bytes,
-            key_offsets,
-            value_bytes_,
-            value_offsets,
-            count,
-            int(mode),
-            options,
-        )
-        result = _ffi.pointer_slot()
-        # Without a place for results nobody collects the old values.
-        wanted = ref(result) if collect else None
-        with for_batch(count, key_bytes, value_bytes_):
-            status = function(*arguments, wanted, ref(error))
-        if status == 0 and not result.value:
-            return None
-        if not result.value:
-            caught = failure(status, error.value)
-            if 0 <= caught.index < len(keys):
-                caught.key = to_bytes(keys[caught.index])
-            raise caught
-        try:
-            message, index = _ffi.read_error(error.value)
-            if status and index < 0:
-                index = _ffi.first_failed(result, status)
-            batch = BatchResult(_ffi.read_batch(result), message, index)
-        finally:
-            held.batch_result_release(result)
-        found = batch.error([to_bytes(key) for key in keys])
-        if found is not None:
-            raise found
-        return batch
+        *options: Any,
+        collect: bool = True,
+    ) -> int:
+        """Raises what an item or the batch failed with; how many went well, if that is collected."""
+        with Batch(keys) if values is None else Batch(keys, values) as batch:
+            try:
+                status, result, error = self._call_batch(
+                    batch, operation, mode, *options, collect=collect
+                )
+            except RkvsError as caught:
+                failed_key(keys, caught)
+                raise
+            if not result.value:
+                return batch.count
+            try:
+                found = self._result(status, result, error)
+            finally:
+                lib.batch_result_release(result)
+            failed = found.error()
+            if failed is not None:
+                raise failed_key(keys, failed)
+            return found.total_processed
 
     def set_many(
         self,
@@ -902,7 +937,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         options = write_options(expire, expire_at, keep_ttl)
         # In all-or-nothing mode the error alone says which item it was.
         collect = mode != BatchMode.ALL_OR_NOTHING
-        self._write_many(lib.namespace_set_multiple_packed, items, mode, options, collect)
+        self._write_many("set", *split_items(items), mode, options, collect=collect)
 
     def update_many(
         self,
@@ -919,10 +954,7 @@ class Namespace(MutableMapping[bytes, bytes]):
         ``BatchMode.BEST_EFFORT`` it is passed over.
         """
         options = write_options(expire, expire_at, keep_ttl)
-        result = self._write_many(
-            lib.namespace_update_multiple_packed, items, mode, options, True
-        )
-        return 0 if result is None else result.total_processed
+        return self._write_many("update", *split_items(items), mode, options)
 
     def delete_many(
         self, keys: Iterable[BytesLike], *, mode: BatchMode = BatchMode.BEST_EFFORT
@@ -932,69 +964,31 @@ class Namespace(MutableMapping[bytes, bytes]):
         With ``BatchMode.ALL_OR_NOTHING`` a missing key raises :class:`KeyNotFoundError`, and all
         stay.
         """
-        wanted = list(keys)
-        status, result, error = self._keys_batch(
-            lib.namespace_delete_multiple_packed, wanted, mode
-        )
-        try:
-            message, index = _ffi.read_error(error)
-            if status and index < 0:
-                index = _ffi.first_failed(result, status)
-            batch = BatchResult(_ffi.read_batch(result), message, index)
-        finally:
-            held.batch_result_release(result)
-        found = batch.error([to_bytes(key) for key in wanted])
-        if found is not None:
-            raise found
-        return batch.total_processed
-
-    def _multiple(self, function: Any, keys: Iterable[BytesLike], mode: BatchMode) -> BatchResult:
-        joined, offsets, count = pack(list(keys))
-        with for_batch(count, joined):
-            return run_batch(function, self._handle.pointer, joined, offsets, count, int(mode))
-
-    def _multiple_items(
-        self, function: Any, items: Items, mode: BatchMode, options: Any
-    ) -> BatchResult:
-        keys, values = split_items(items)
-        key_bytes, key_offsets, count = pack(keys)
-        value_bytes_, value_offsets, _ = pack(values)
-        with for_batch(count, key_bytes, value_bytes_):
-            return run_batch(
-                function,
-                self._handle.pointer,
-                key_bytes,
-                key_offsets,
-                value_bytes_,
-                value_offsets,
-                count,
-                int(mode),
-                options,
-            )
+        return self._write_many("delete", chunks(keys), None, mode)
 
     def get_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`get_many`, with a status for each item in place of exceptions."""
-        return self._multiple(lib.namespace_get_multiple_packed, keys, mode)
+        return self._run_batch("get", chunks(keys), None, mode)
 
     def exists_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`exists_many`, with a status for each item; an absent key fails nothing."""
-        return self._multiple(lib.namespace_exists_multiple_packed, keys, mode)
+        return self._run_batch("exists", chunks(keys), None, mode)
 
     def delete_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`delete_many`, with a status for each item in place of exceptions."""
-        return self._multiple(lib.namespace_delete_multiple_packed, keys, mode)
+        return self._run_batch("delete", chunks(keys), None, mode)
 
     def consume_multiple(
         self, keys: Iterable[BytesLike], mode: BatchMode = BatchMode.ALL_OR_NOTHING
     ) -> BatchResult:
         """As :meth:`consume_many`, with a status for each item in place of exceptions."""
-        return self._multiple(lib.namespace_consume_multiple_packed, keys, mode)
+        return self._run_batch("consume", chunks(keys), None, mode)
 
     def set_multiple(
         self,
@@ -1007,7 +1001,7 @@ class Namespace(MutableMapping[bytes, bytes]):
     ) -> BatchResult:
         """As :meth:`set_many`, with a status and the old value for each item."""
         options = write_options(expire, expire_at, keep_ttl)
-        return self._multiple_items(lib.namespace_set_multiple_packed, items, mode, options)
+        return self._run_batch("set", *split_items(items), mode, options)
 
     def update_multiple(
         self,
@@ -1020,24 +1014,34 @@ class Namespace(MutableMapping[bytes, bytes]):
     ) -> BatchResult:
         """As :meth:`update_many`, with a status and the old value for each item."""
         options = write_options(expire, expire_at, keep_ttl)
-        return self._multiple_items(lib.namespace_update_multiple_packed, items, mode, options)
+        return self._run_batch("update", *split_items(items), mode, options)
 
     def apply(self, batch: AtomicBatch) -> BatchResult:
         """Does all of an :class:`AtomicBatch`, or nothing; then the first that failed is raised."""
-        with for_batch(len(batch)):
+        check_batch(batch)
+        with for_batch(len(batch), batch._bytes):
             result = run_batch(lib.namespace_apply, self._handle.pointer, batch.pointer)
         result.raise_for_status()
         return result
 
     def update(self, items: Any = (), /, **more: BytesLike) -> None:
         """As dict's: takes over a mapping or pairs, all in one step."""
-        pairs = update_items(items, more)
-        if pairs:
-            self.set_many(pairs)
+        self.set_many(update_items(items, more))
 
-    def __ior__(self, items: Items) -> Namespace:
+    def __ior__(self, items: Items) -> Namespace:  # type: ignore[misc]  # as os.environ
         self.update(items)
         return self
+
+    def __or__(self, other: Any) -> Dict[bytes, bytes]:
+        """A dict of what is in both, as ``os.environ`` has it: the store is copied."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return {**dict(self.items()), **as_bytes(other)}
+
+    def __ror__(self, other: Any) -> Dict[bytes, bytes]:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return {**as_bytes(other), **dict(self.items())}
 
     # --- All keys --------------------------------------------------------------------------------
 
@@ -1056,7 +1060,7 @@ class Namespace(MutableMapping[bytes, bytes]):
             try:
                 raw = _ffi.read_batch(found.value)
             finally:
-                held.batch_result_release(found)
+                lib.batch_result_release(found)
             yield raw
 
     def scan(
@@ -1242,6 +1246,14 @@ class _Items(ItemsView[bytes, bytes]):
     def __iter__(self) -> Iterator[Tuple[bytes, bytes]]:
         return self._mapping.scan()
 
+    def __contains__(self, item: object) -> bool:
+        if not isinstance(item, tuple) or len(item) != 2:
+            return False
+        key, value = item
+        if not (is_bytes_like(key) and is_bytes_like(value)):
+            return False
+        return self._mapping.get(key) == to_bytes(value)
+
 
 class _Values(ValuesView[bytes]):
     __slots__ = ()
@@ -1252,6 +1264,8 @@ class _Values(ValuesView[bytes]):
             yield value
 
     def __contains__(self, value: object) -> bool:
+        if not is_bytes_like(value):
+            return False
         wanted = to_bytes(value)
         return any(found == wanted for found in self)
 

@@ -10,7 +10,7 @@ import pytest
 import rkvs
 import rkvs.aio
 from conftest import SCALE
-from rkvs import AtomicBatch, BatchMode, aio
+from rkvs import AtomicBatch, BatchMode, _loop, aio
 from rkvs.aio import AsyncNamespace, AsyncStorageManager
 
 
@@ -20,7 +20,7 @@ def run(main):
 
 # Operations that a loop has in flight.
 def in_flight():
-    return sum(len(state.waiting) for state in list(aio._loops.values()))
+    return sum(len(state.waiting) for state in list(_loop._loops.values()))
 
 
 def test_every_operation_can_be_awaited(tmp_path):

@@ -163,7 +163,6 @@ def test_constants_and_codes_are_those_of_the_header(header):
         "DETAILED_METRICS": "RKVS_DETAILED_METRICS",
         "DONE": "RKVS_DONE",
         "KEEP_TTL": "RKVS_KEEP_TTL",
-        "OP_SCAN_NEXT": "RKVS_OP_SCAN_NEXT",
         "PENDING": "RKVS_PENDING",
         "SCAN_KEYS_ONLY": "RKVS_SCAN_KEYS_ONLY",
         "SET_MAX_BYTES": "RKVS_SET_MAX_BYTES",

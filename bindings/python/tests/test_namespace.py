@@ -1,3 +1,4 @@
+import asyncio
 import copy
 import datetime
 import pickle
@@ -103,12 +104,61 @@ def test_numpy_arrays_are_buffers(ns):
     assert (numpy.frombuffer(ns["every second"], dtype="<f8") == numbers[::2]).all()
 
 
+def test_what_cannot_be_there_is_not_there(ns):
+    ns["a"] = "1"
+    for wrong in (None, 5, [], {}, (), ("a", "1"), object()):
+        assert wrong not in ns and wrong not in ns.keys() and wrong not in ns.values()
+        assert (wrong, "1") not in ns.items() and ("a", wrong) not in ns.items()
+    assert 5 not in ns.items() and (1, 2, 3) not in ns.items()
+    assert "a" in ns.keys() and ("a", "1") in ns.items() and ("a", "2") not in ns.items()
+    assert ns.keys() & {1, b"a"} == {b"a"} and ns.items() & {(1, 2), (b"a", b"1")}
+    assert ns != {1: 2} and ns.keys() == {b"a"}
+    with pytest.raises(rkvs.KeyTooLargeError):
+        bytes(1 << 21) in ns
+
+
+def test_a_union_is_a_dict(ns):
+    ns["a"] = "1"
+    assert ns | {"a": "2", b"b": "3"} == {b"a": b"2", b"b": b"3"}
+    assert {"a": "2", "b": bytearray(b"3")} | ns == {b"a": b"1", b"b": b"3"}
+    assert type(ns | ns) is type({} | ns) is dict and dict(ns) == {b"a": b"1"}
+    ns |= {"c": "4"}
+    assert isinstance(ns, rkvs.Namespace) and ns["c"] == b"4"
+    for wrong in (5, [("a", "1")]):
+        with pytest.raises(TypeError):
+            ns | wrong
+        with pytest.raises(TypeError):
+            wrong | ns
+
+
+def test_keys_and_values_that_lie_about_their_size(ns):
+    class Liar(bytes):
+        def __len__(self):
+            return 1 << 15
+
+    class Word(str):
+        def encode(self, *_):
+            return b"something else"
+
+    ns[Liar(b"key")] = Liar(b"value")
+    ns.set_many({Liar(b"other"): Liar(b"value"), Word("word"): Word("word")})
+    assert ns.pop("key") == ns[Liar(b"other")] == b"value" and ns["word"] == b"word"
+    assert ns.get_many([Liar(b"other")]) == [b"value"] and len(ns) == 2
+
+    class Uneven(dict):
+        def values(self):
+            return [b"1"]
+
+    with pytest.raises(ValueError, match="not as many values as keys"):
+        ns.set_many(Uneven(a=b"1", b=b"2"))
+
+
 @pytest.mark.parametrize("wrong", [None, 5, 5.0, [], object()])
 def test_what_is_no_buffer_is_a_type_error(ns, wrong):
     for use in (
         lambda: ns[wrong],
         lambda: ns.get(wrong),
-        lambda: wrong in ns,
+        lambda: ns.exists(wrong),
         lambda: ns.__setitem__(wrong, b""),
         lambda: ns.__setitem__(b"", wrong),
         lambda: ns.set(b"", wrong),
@@ -484,6 +534,23 @@ def test_numbers_that_are_none_are_type_errors(ns):
         with pytest.raises(rkvs.InvalidArgumentError):
             list(ns.scan(step=wrong))
     assert ns["n"] == b"1"
+
+
+def test_things_of_the_wrong_kind_are_type_errors(store, ns):
+    for wrong in ([1], {"a": "1"}, None):
+        with pytest.raises(TypeError, match="an AtomicBatch is required"):
+            ns.apply(wrong)
+        with pytest.raises(TypeError, match="an AtomicBatch is required"):
+            asyncio.run(ns.aio.apply(wrong))
+    with pytest.raises(TypeError, match="a log hook is a function or a Logger"):
+        rkvs.open(log=5)
+    with pytest.raises(TypeError, match="a name is a str"):
+        store.create_namespace(b"bytes")
+    with pytest.raises(ValueError, match="released"):
+        view = memoryview(bytes(1 << 20))
+        view.release()
+        ns.set_many({"a": "1", "b": view})
+    assert len(ns) == 0
 
 
 def test_copies_share_the_handle_and_nothing_is_pickled(store, ns):
