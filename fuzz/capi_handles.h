@@ -82,6 +82,9 @@ struct ResultRef {
       RKVS_FUZZ_CHECK(rkvs_batch_result_item(handle, i, &item, nullptr) == RKVS_OK);
       RKVS_FUZZ_CHECK(item.status == code_of(expected.code));
       RKVS_FUZZ_CHECK((item.has_value != 0) == expected.value.has_value());
+      rkvs_value* const own = rkvs_batch_result_value(handle, i);
+      RKVS_FUZZ_CHECK((own != nullptr) == expected.value.has_value());
+      rkvs_value_release(own);
       if (expected.value) {
         RKVS_FUZZ_CHECK(text_of(item.value, item.value_size) == *expected.value);
       }

@@ -96,15 +96,17 @@ TEST(CApi, WithoutMemoryAsynchronousCallsCompleteOnceOrAreRefused) {
   for (const Call& call : all_calls()) {
     if (!is_asynchronous(call.name)) continue;
     SCOPED_TRACE(call.name);
-    EXPECT_LT(fail_each(call, kBegun, false), 400);
+    EXPECT_LT(fail_each(call, kBegun, testing::is_instrumented()), 400);
     for (const bool for_good : {false, true}) {
+      // One by one takes too long there.
+      if (!for_good && testing::is_instrumented()) continue;
       const int n = fail_each(call, kRun, for_good);
       EXPECT_LT(n, 400);
       allocations_of_others += n - 1;
     }
     if (HasFailure()) return;
   }
-  EXPECT_GT(allocations_of_others, 100);
+  EXPECT_GT(allocations_of_others, 50);
 }
 
 // What is done at once has its result in the caller's structure, and with an error nothing there.
