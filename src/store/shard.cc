@@ -48,11 +48,14 @@ bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
 
 Entry* Shard::remove(const HashedKey& key) {
   Entry* entry = nullptr;
-  if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
+  if (extra_ == nullptr) [[likely]] {
+    entry = table_.take(key.hash, [&](const Entry& found) { return found.has_key(key.key); });
+    if (entry == nullptr) return nullptr;
+  } else if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
     entry = *slot;
     erase_from_table(key.hash);
   } else {
-    if (extra_ != nullptr) entry = find_overflow(key.hash, key.key);
+    entry = find_overflow(key.hash, key.key);
     if (entry == nullptr) return nullptr;
     erase_from_overflow(entry);
   }
