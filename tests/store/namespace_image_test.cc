@@ -118,7 +118,8 @@ TEST(Cut, AnotherExpiryBringsNoKeyTwice) {
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(ns.set(key(i), "old").ok());
   const auto cut = cut_of({impl});
   for (int i = 0; i < 300; ++i) ASSERT_TRUE(ns.put(key(i), "new").ok());
-  for (int i = 200; i < 500; ++i) ASSERT_TRUE(ns.touch(key(i), {.expire_after = std::chrono::hours(1)}).ok());
+  for (int i = 200; i < 500; ++i)
+    ASSERT_TRUE(ns.touch(key(i), {.expire_after = std::chrono::hours(1)}).ok());
   for (int i = 400; i < 600; ++i) ASSERT_TRUE(ns.put(key(i), "new").ok());
   auto& image = cut->namespaces().front();
   size_t expiring = 0;
