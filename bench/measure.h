@@ -20,12 +20,23 @@
 #include <utility>
 #include <vector>
 
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#endif
+
 namespace rkvs::bench {
 
 using Clock = std::chrono::steady_clock;
 
 inline double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Around what instructions.py counts; a few instructions where callgrind does not run the program.
+inline void toggle_collection() {
+#if defined(CALLGRIND_TOGGLE_COLLECT)
+  CALLGRIND_TOGGLE_COLLECT;
+#endif
 }
 
 inline double median(std::vector<double> values) {

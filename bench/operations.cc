@@ -2,7 +2,8 @@
 //
 //   operations [--keys=1e6] [--value=100] [--rounds=7] [--calls=100000] [--stores=NAME,...]
 //              [--grid_keys=1e3,1e4,1e5,1e6] [--grid_shards=1,4,16,64,128] [--grid_value=256]
-//              [--grid_rounds=3] [--grid_calls=30000] [--samples=20000] [--json=FILE] ...
+//              [--grid_rounds=3] [--grid_calls=30000] [--samples=20000] [--operations=get,...]
+//              [--json=FILE] ...
 //
 // Two parts. The first compares: one size, every store, rkvs at its defaults. The second goes
 // through sizes and shard counts as the benchmarks of rkvs-rs do, with rkvs and rkvs-rs alone
@@ -37,12 +38,23 @@ Figures measure(const Field& field, Op op, const std::string& scenario, json abo
   return compare(scenario, std::move(about), sides, rounds, report);
 }
 
+std::vector<Op> wanted(const Options& options) {
+  const std::vector<std::string> names = options.list("operations");
+  std::vector<Op> result;
+  for (const Op op : kAllOps) {
+    if (names.empty() || std::find(names.begin(), names.end(), name_of(op)) != names.end()) {
+      result.push_back(op);
+    }
+  }
+  return result;
+}
+
 void compare_all(const Options& options, Report& report) {
   Workload workload(options.number("keys"), options.number("value"));
   workload.directory = options.text("directory");
   const Field field(options.list("stores"), workload, report);
   std::map<Op, Figures> figures;
-  for (const Op op : kAllOps) {
+  for (const Op op : wanted(options)) {
     figures[op] = measure(
         field, op, name_of(op),
         {{"part", "compare"}, {"keys", workload.keys.size()}, {"value", workload.value.size()}},
@@ -65,7 +77,7 @@ void grid(const Options& options, Report& report) {
     for (const size_t shards : options.numbers("grid_shards")) {
       const Workload workload(keys, options.number("grid_value"), static_cast<uint32_t>(shards));
       const Field field(options.list("grid_stores"), workload, report);
-      for (const Op op : kAllOps) {
+      for (const Op op : wanted(options)) {
         const std::string scenario = std::string(name_of(op)) + ", " + std::to_string(keys) +
                                      " keys, " + std::to_string(shards) + " shards";
         measure(field, op, scenario, {{"part", "grid"}, {"keys", keys}, {"shards", shards}},
@@ -91,6 +103,7 @@ int main_of(int argc, char** argv) {
        {"grid_calls", "30000"},
        {"grid_stores", "rkvs,rkvs_rs"},
        {"samples", "20000"},
+       {"operations", ""},
        {"directory", "."},
        {"json", ""}});
   Report report("operations", options);

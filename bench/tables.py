@@ -91,7 +91,41 @@ class Tables:
         return by_contender(rows, "column", "ns", short)
 
     def memory(self):
-        return by_contender(self.rows("memory"), "value", "bytes", lambda v: f"{v:.0f}")
+        rows = [dict(row, column=f"{row['value']} B") for row in self.rows("memory")
+                if "contender" in row]
+        return by_contender(rows, "column", "bytes", lambda v: f"{v:.0f}")
+
+    def memory_parts(self):
+        rows = [row for row in self.rows("memory") if "part" in row]
+        values = list(dict.fromkeys(row["value"] for row in rows))
+        cells = {(row["part"], row["value"]): row for row in rows}
+        header = [""]
+        for value in values:
+            header += [f"{value} B", "at rest"]
+        lines = []
+        for part in dict.fromkeys(row["part"] for row in rows):
+            line = [part]
+            for value in values:
+                row = cells[part, value]
+                line += [f"{row['bytes']:.1f}", f"{row['bytes_at_rest']:.1f}"]
+            lines.append(line)
+        return table(header, lines)
+
+    def instructions(self):
+        rows = self.rows("instructions")
+        operations = list(dict.fromkeys(row["operation"] for row in rows))
+        figures = {(row["contender"], row["operation"]): row for row in rows}
+        lines = []
+        for what, name in (("instructions", "instructions"),
+                           ("first_level_misses", "misses of 32 KiB"),
+                           ("last_level_misses", "misses of 1 MiB")):
+            for store in dict.fromkeys(row["contender"] for row in rows):
+                cells = [figures.get((store, operation)) for operation in operations]
+                lines.append([f"{store}, {name}"] +
+                             ["-" if cell is None else
+                              f"{cell[what]:.0f}" if what == "instructions" else f"{cell[what]:.1f}"
+                              for cell in cells])
+        return table([""] + operations, lines)
 
     def sharding(self):
         return table(["shards", "store", "deviation", "of a fair die", "fullest"],

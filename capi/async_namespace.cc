@@ -6,7 +6,6 @@
 
 #include "capi/async_long.h"
 
-using rkvs::NamespaceStats;
 using rkvs::OperationOptions;
 using rkvs::Status;
 using rkvs::StatusCode;

@@ -295,7 +295,9 @@ class InProcess : public Contender {
   static double timed(size_t first, size_t count, std::vector<double>* samples, Call call) {
     const auto start = Clock::now();
     if (samples == nullptr) {
+      toggle_collection();
       for (size_t i = first; i < first + count; ++i) call(i);
+      toggle_collection();
     } else {
       for (size_t i = first; i < first + count; ++i) {
         const auto before = Clock::now();

@@ -218,8 +218,9 @@ class AsyncCall final : public AsyncContextMember {
   using Executor = boost::asio::associated_executor_t<Handler, boost::asio::any_io_executor>;
 
   AsyncCall(Handler&& handler, Target&& target, Function&& function)
-      : parts_(make(std::move(handler), std::move(target), std::move(function))),
-        context_(AsyncContext::of(parts_->work.get_executor())) {}
+      // Before the parts, which have no owner until this has been made.
+      : context_(AsyncContext::of(boost::asio::get_associated_executor(handler, target.executor))),
+        parts_(make(std::move(handler), std::move(target), std::move(function))) {}
   // Not begun, or completed.
   ~AsyncCall() override {
     if (parts_ != nullptr) drop();
@@ -326,8 +327,8 @@ class AsyncCall final : public AsyncContextMember {
     if (context_ != nullptr) context_->end_post();
   }
 
-  Parts* parts_;
   const std::shared_ptr<AsyncContext> context_;
+  Parts* parts_;
 };
 
 template <AsyncRoute kRoute, typename T>

@@ -38,6 +38,11 @@ struct AsyncAccess;
 // NotInitialized. Destroying the manager closes it, see close(); it must not be destroyed by its
 // own log hook. Values stay valid.
 //
+// A store does not survive fork(), which copies neither threads nor the end of what they were at:
+// in the child every function here is Forked, and destroying the manager does nothing, so that a
+// child that exits never saves old data over its parent's. Its namespaces are not to be used there;
+// where a lock was held at the fork, operations end as Timeout.
+//
 // File names are single path components inside the manager's directory: no '/', no leading dot,
 // at most 200 bytes; others are InvalidName. Namespace names are 1 to 128 bytes of UTF-8 without
 // control characters; others are InvalidName.

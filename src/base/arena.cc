@@ -11,6 +11,7 @@
 #include "base/arena_region.h"
 #include "base/arena_size_class.h"
 #include "base/arena_thread_cache.h"
+#include "base/schedule.h"
 
 // Layers, each with its own lock, taken downwards only:
 //   caches of threads (no lock)  ->  one central list per class  ->  page heap  ->  system
@@ -66,12 +67,14 @@ void deallocate_large(void* block, size_t bytes) {
 
 // The rare ways out of allocate() and deallocate(), apart so that the common way stays short.
 [[gnu::noinline]] void* allocate_without_class(size_t bytes) {
+  RKVS_SCHEDULE_QUIET();
   void* block = bytes <= kMaxPaged ? allocate_pages(bytes) : allocate_large(bytes);
   if (block != nullptr) unpoison(block, bytes);
   return block;
 }
 
 [[gnu::noinline]] void* allocate_after_refill(size_t size_class, size_t bytes) {
+  RKVS_SCHEDULE_QUIET();
   void* block = refill_bin(size_class);
   g_page_heap.run_chores();
   if (block != nullptr) unpoison(block, bytes);
@@ -79,6 +82,7 @@ void deallocate_large(void* block, size_t bytes) {
 }
 
 [[gnu::noinline]] void deallocate_without_class(void* block, size_t bytes) {
+  RKVS_SCHEDULE_QUIET();
   if (bytes <= kMaxPaged) {
     deallocate_pages(block);
   } else {
@@ -87,6 +91,7 @@ void deallocate_large(void* block, size_t bytes) {
 }
 
 [[gnu::noinline]] void deallocate_after_drain(size_t size_class, void* block) {
+  RKVS_SCHEDULE_QUIET();
   drain_bin(size_class, block);
   g_page_heap.run_chores();
 }

@@ -14,6 +14,11 @@ namespace {
 // Blocks between asking for a cache line and using it.
 constexpr size_t kAhead = 8;
 
+// Blocks that are given back with the lock held once. Each may be some cache misses, and a thread
+// that needs blocks waits as long: with 120 at a time, for 15 us while a save frees what it held
+// back.
+constexpr size_t kPerLock = 16;
+
 // Takes up to `count` blocks of a span of this class: free ones first, then fresh ones.
 size_t take_from(Span* span, const SizeClass& size_class, void** blocks, size_t count) {
   char* const start = span->start;
@@ -83,22 +88,25 @@ size_t CentralList::take(size_t size_class, void** blocks, size_t count) {
 void CentralList::give(size_t size_class, void* const* blocks, size_t count) {
   const SizeClass& figures = kSizeClasses[size_class];
   for (size_t i = 0; i < std::min(count, 2 * kAhead); ++i) prefetch_place(blocks[i]);
-  MutexLock lock(mutex_);
-  for (size_t i = 0; i < std::min(count, kAhead); ++i) prefetch_span(blocks[i]);
-  for (size_t i = 0; i < count; ++i) {
-    if (i + 2 * kAhead < count) prefetch_place(blocks[i + 2 * kAhead]);
-    if (i + kAhead < count) prefetch_span(blocks[i + kAhead]);
-    Span* span = g_region_map.find_span(blocks[i]);
-    assert(span->kind == Span::Kind::kCarved && span->size_class == size_class);
-    mark_free(span, figures, blocks[i]);
-    if (span->taken == figures.span_blocks) push_front(span);
-    if (--span->taken == 0) {
-      remove(span);
-      std::fill(std::begin(span->free_blocks), std::end(span->free_blocks), uint64_t{0});
-      g_page_heap.deallocate(span);
+  for (size_t first = 0; first < count; first += kPerLock) {
+    const size_t end = std::min(count, first + kPerLock);
+    MutexLock lock(mutex_);
+    for (size_t i = first; i < std::min(count, first + kAhead); ++i) prefetch_span(blocks[i]);
+    for (size_t i = first; i < end; ++i) {
+      if (i + 2 * kAhead < count) prefetch_place(blocks[i + 2 * kAhead]);
+      if (i + kAhead < end) prefetch_span(blocks[i + kAhead]);
+      Span* span = g_region_map.find_span(blocks[i]);
+      assert(span->kind == Span::Kind::kCarved && span->size_class == size_class);
+      mark_free(span, figures, blocks[i]);
+      if (span->taken == figures.span_blocks) push_front(span);
+      if (--span->taken == 0) {
+        remove(span);
+        std::fill(std::begin(span->free_blocks), std::end(span->free_blocks), uint64_t{0});
+        g_page_heap.deallocate(span);
+      }
     }
+    taken_ -= end - first;
   }
-  taken_ -= count;
 }
 
 size_t CentralList::taken() {

@@ -1,5 +1,6 @@
 #include "base/arena_page_heap.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <iterator>
@@ -199,7 +200,7 @@ void PageHeap::add_region(Region* region) {
     const Clock::time_point now = Clock::now();
     if (now - last_added_ >= kFastGrowth) {
       reserve_target_ = 1;
-    } else if (reserve_target_ < kMaxReserve) {
+    } else if (reserve_target_ < std::min(kMaxReserve, 1 + regions_ / 64)) {
       ++reserve_target_;
     }
     last_added_ = now;

@@ -11,6 +11,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "base/schedule.h"
+
 namespace rkvs::internal {
 
 // The kernel reads the word itself, so the atomic must be nothing but its value.
@@ -24,6 +26,9 @@ static_assert(sizeof(time_t) == sizeof(long), "64-bit Linux only");
 // condition and its clock again. Wake-ups reach threads of this process only.
 inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected,
                        std::chrono::steady_clock::time_point until, uint32_t mask) {
+#ifdef RKVS_SCHEDULES
+  if (schedule::wait(word, expected, mask)) return;
+#endif
   timespec at{};
   const timespec* limit = nullptr;
   if (until != std::chrono::steady_clock::time_point::max()) {
@@ -43,6 +48,9 @@ inline void futex_wait(std::atomic<uint32_t>& word, uint32_t expected,
 // Wakes up to `count` threads that sleep on `word` with a mask that meets `mask`, oldest first.
 // Only the address counts: the word is not read.
 inline void futex_wake(std::atomic<uint32_t>& word, int count, uint32_t mask) {
+#ifdef RKVS_SCHEDULES
+  schedule::wake(word, count, mask);
+#endif
   ::syscall(SYS_futex, &word, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, count, nullptr, nullptr,
             mask);
 }

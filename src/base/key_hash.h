@@ -37,7 +37,11 @@ class KeyHash {
 };
 
 // Routing divides the hash space into this many buckets.
+#ifdef RKVS_SCHEDULES  // few enough for a test of every order in which a resize can move them
+inline constexpr uint32_t kBucketCount = 64;
+#else
 inline constexpr uint32_t kBucketCount = 65536;
+#endif
 
 // The bucket is bits 40-55. absl's tables take their control byte from bits 0-6 (LTS 2022 to 2025)
 // or 57-63 (later ones), and the position from the bits above 6 or from the low ones: the bits in

@@ -50,6 +50,7 @@ bool SharedMutex::lock_slow(Deadline* deadline) {
   bool slept = false;
   uint32_t word = word_.load(std::memory_order_relaxed);
   for (;;) {
+    RKVS_SCHEDULE_POINT();
     const uint32_t barred =
         kWriter | kReaderMask | kReaderReservedMask | (slept ? 0u : kWriterReserved);
     if ((word & barred) == 0) {
@@ -94,6 +95,7 @@ bool SharedMutex::lock_slow(Deadline* deadline) {
 
 bool SharedMutex::lock_shared_slow(Deadline* deadline) {
   const HistogramTimer timer(deadline == nullptr ? nullptr : deadline->begin_wait());
+  RKVS_SCHEDULE_POINT();
   count_out(std::memory_order_relaxed);
   int spins = kSpins;
   bool passed = false;    // A writer has had its turn: pending ones do not bar this reader.
@@ -101,6 +103,7 @@ bool SharedMutex::lock_shared_slow(Deadline* deadline) {
   bool reserved = false;  // Counted in kReaderReservedMask.
   uint32_t word = word_.load(std::memory_order_relaxed);
   for (;;) {
+    RKVS_SCHEDULE_POINT();
     if ((word & kWriter) != 0) passed = true;
     const uint32_t barred = kWriter | (passed ? 0u : kWriterPending);
     if ((word & barred) == 0) {
@@ -150,6 +153,7 @@ bool SharedMutex::lock_shared_slow(Deadline* deadline) {
 void SharedMutex::unlock_slow(uint32_t word) {
   uint32_t next;
   do {
+    RKVS_SCHEDULE_POINT();
     next = word & ~(kWriter | kReadersParked | kWritersParked);
     if ((word & kWriterReserved) == 0) next &= ~kWriterPending;
   } while (!word_.compare_exchange_weak(word, next, std::memory_order_release,
@@ -158,12 +162,14 @@ void SharedMutex::unlock_slow(uint32_t word) {
 }
 
 void SharedMutex::wake_writer() {
+  RKVS_SCHEDULE_POINT();
   wake_parked(word_.fetch_and(~kWritersParked, std::memory_order_relaxed) & ~kReadersParked);
 }
 
 // Wakes for the flags in `word`, which the caller has just cleared in the lock. Any sleeping writer
 // will do, even when there is a reservation: once it has slept, it is entitled to that too.
 void SharedMutex::wake_parked(uint32_t word) {
+  RKVS_SCHEDULE_POINT();
   if ((word & kReadersParked) != 0) futex_wake(word_, INT_MAX, kWakeReaders);
   if ((word & kWritersParked) != 0) futex_wake(word_, 1, kWakeWriters);
 }

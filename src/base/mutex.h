@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/deadline.h"
+#include "base/schedule.h"
 #include "base/thread_annotations.h"
 
 namespace rkvs::internal {
@@ -46,14 +47,19 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
   SharedMutex& operator=(const SharedMutex&) = delete;
 
   void lock() RKVS_ACQUIRE() {
+    RKVS_SCHEDULE_POINT();
     if (!take_free()) lock_slow(nullptr);
   }
 
   // Takes the lock only if nobody has it or waits for it.
-  [[nodiscard]] bool try_lock() RKVS_TRY_ACQUIRE(true) { return take_free(); }
+  [[nodiscard]] bool try_lock() RKVS_TRY_ACQUIRE(true) {
+    RKVS_SCHEDULE_POINT();
+    return take_free();
+  }
 
   // False: the deadline passed, and the lock is not held.
   [[nodiscard]] bool lock_until(Deadline& deadline) RKVS_TRY_ACQUIRE(true) {
+    RKVS_SCHEDULE_POINT();
     return take_free() || lock_slow(&deadline);
   }
 
@@ -63,16 +69,20 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
                                        std::memory_order_relaxed)) {
       unlock_slow(word);
     }
+    RKVS_SCHEDULE_POINT();
   }
 
   void lock_shared() RKVS_ACQUIRE_SHARED() {
+    RKVS_SCHEDULE_POINT();
     if (!count_in()) lock_shared_slow(nullptr);
   }
 
   // Takes the lock only if no writer has it or waits for it; in one operation, as a rule.
   [[nodiscard]] bool lock_shared_at_once() RKVS_TRY_ACQUIRE_SHARED(true) {
+    RKVS_SCHEDULE_POINT();
     if (count_in()) [[likely]]
       return true;
+    RKVS_SCHEDULE_POINT();
     count_out(std::memory_order_relaxed);
     return false;
   }
@@ -80,6 +90,7 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
   // Takes the lock only if no writer has it or waits for it.
   [[nodiscard]] bool try_lock_shared() RKVS_TRY_ACQUIRE_SHARED(true) {
     uint32_t word = word_.load(std::memory_order_relaxed);
+    RKVS_SCHEDULE_POINT();
     while ((word & (kWriter | kWriterPending)) == 0) {
       if (word_.compare_exchange_weak(word, word + kReader, std::memory_order_acquire,
                                       std::memory_order_relaxed)) {
@@ -91,10 +102,14 @@ class RKVS_CAPABILITY("mutex") SharedMutex {
 
   // False: the deadline passed, and the lock is not held.
   [[nodiscard]] bool lock_shared_until(Deadline& deadline) RKVS_TRY_ACQUIRE_SHARED(true) {
+    RKVS_SCHEDULE_POINT();
     return count_in() || lock_shared_slow(&deadline);
   }
 
-  void unlock_shared() RKVS_RELEASE_SHARED() { count_out(std::memory_order_release); }
+  void unlock_shared() RKVS_RELEASE_SHARED() {
+    count_out(std::memory_order_release);
+    RKVS_SCHEDULE_POINT();
+  }
 
   // Tell the analysis, not the machine, what a guard that it cannot follow has done.
   void assert_held() const RKVS_ASSERT_CAPABILITY(this) {}

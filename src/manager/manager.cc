@@ -23,7 +23,7 @@ const Status& closed() {
 
 std::shared_ptr<ManagerImpl> owner_of(std::shared_ptr<ManagerImpl> impl) {
   ManagerImpl* const owned = impl.get();
-  return {owned, [impl = std::move(impl)](ManagerImpl* manager) { (void)manager->close(); }};
+  return {owned, [impl = std::move(impl)](ManagerImpl* manager) { manager->end_ownership(); }};
 }
 
 }  // namespace

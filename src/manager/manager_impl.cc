@@ -8,7 +8,16 @@
 
 namespace rkvs::internal {
 
+void ManagerImpl::end_ownership() noexcept {
+  if (process_.is_forked()) {
+    kept_in_child_ = shared_from_this();
+  } else {
+    (void)close();
+  }
+}
+
 Status ManagerImpl::close() {
+  if (process_.is_forked()) return ProcessMark::error();
   if (is_called_back()) return check_initialized();
   if (autosave_.on_own_thread()) {
     return make_error(StatusCode::kWouldDeadlock,
@@ -24,11 +33,12 @@ Status ManagerImpl::close() {
   ticker_->stop();
   NamespaceMap namespaces;
   {
-    const WriterLock lock(mutex_);
-    namespaces.swap(namespaces_);
-  }
-  {
+    // Both in one: another close(), which finds none left, is not to return before they have ended.
     const MutexLock members(members_mutex_);
+    {
+      const WriterLock lock(mutex_);
+      namespaces.swap(namespaces_);
+    }
     for (auto& [name, impl] : namespaces) impl->end(StatusCode::kClosed);
   }
   for (auto& [name, impl] : namespaces) impl->free_data();
@@ -39,6 +49,7 @@ Status ManagerImpl::close() {
 }
 
 Status ManagerImpl::check_initialized() const {
+  if (process_.is_forked()) return ProcessMark::error();
   if (is_called_back()) {
     return make_error(StatusCode::kWouldDeadlock,
                       "called by the function of a transform, which holds a lock");
@@ -51,7 +62,7 @@ Status ManagerImpl::check_initialized() const {
 
 Status ManagerImpl::initialize(std::optional<std::string_view> file,
                                const OperationOptions& options) {
-  if (is_called_back()) return check_initialized();
+  if (process_.is_forked() || is_called_back()) return check_initialized();
   if (initializing_thread_.load() == std::this_thread::get_id()) {
     return make_error(StatusCode::kWouldDeadlock, "initialize() called by its own progress hook");
   }
@@ -254,6 +265,7 @@ Result<NamespacePtr> ManagerImpl::find(std::string_view name) const {
   const ReaderLock lock(mutex_);
   const auto it = namespaces_.find(name);
   if (it == namespaces_.end()) {
+    if (is_closed()) return check_initialized();  // that is why
     return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
                       name.substr(0, kMaxNamespaceNameSize), "\"");
   }
@@ -269,6 +281,7 @@ Status ManagerImpl::remove(std::string_view name) {
       const WriterLock lock(mutex_);
       const auto it = namespaces_.find(name);
       if (it == namespaces_.end()) {
+        if (is_closed()) return check_initialized();
         return make_error(StatusCode::kNamespaceNotFound, "there is no namespace \"",
                           name.substr(0, kMaxNamespaceNameSize), "\"");
       }
@@ -292,6 +305,8 @@ Result<std::vector<NamespacePtr>> ManagerImpl::all() const {
   } catch (const std::bad_alloc&) {
     return StatusCode::kNoMemory;
   }
+  // Whoever closes says so before they are gone from the map.
+  if (is_closed()) return check_initialized();
   std::sort(all.begin(), all.end(),
             [](const NamespacePtr& a, const NamespacePtr& b) { return a->name() < b->name(); });
   return all;
@@ -308,6 +323,7 @@ std::vector<NamespacePtr> ManagerImpl::present_namespaces() const {
 Result<size_t> ManagerImpl::count() const {
   if (Status status = check_initialized(); !status.ok()) return status;
   const ReaderLock lock(mutex_);
+  if (is_closed()) return check_initialized();
   return namespaces_.size();
 }
 

@@ -23,6 +23,7 @@
 #include "base/key_hash.h"
 #include "base/mutex.h"
 #include "base/operation_monitor.h"
+#include "base/process_mark.h"
 #include "base/thread_annotations.h"
 #include "manager/directory_lock.h"
 #include "manager/metrics_text.h"
@@ -65,11 +66,14 @@ class ManagerImpl : public std::enable_shared_from_this<ManagerImpl> {
     return initialized_.load(std::memory_order_acquire) && !is_closed();
   }
   bool is_closed() const { return closed_.load(std::memory_order_acquire); }
+  // The end of its owner's handle: closes it. In the child of a fork, whose copies of the locks and
+  // threads are of no use and whose data are old, it stays as it is to the end of the process.
+  void end_ownership() noexcept;
   bool has_persistence() const { return !options_.directory.empty(); }
   // `file`: empty for none.
   Status initialize(std::optional<std::string_view> file, const OperationOptions& options = {});
   Result<LoadReport> load_report() const;
-  // The first error of the last saves. WouldDeadlock.
+  // The first error of the last saves. WouldDeadlock, Forked.
   Status close();
 
   Result<NamespacePtr> create(std::string_view name, const NamespaceConfig& config);
@@ -200,6 +204,8 @@ class ManagerImpl : public std::enable_shared_from_this<ManagerImpl> {
   const std::shared_ptr<Ticker> ticker_ =
       std::make_shared<Ticker>(kReclaimInterval, [this] { reclaim_expired(); });
   std::atomic<bool> closed_{false};
+  const ProcessMark process_;
+  std::shared_ptr<ManagerImpl> kept_in_child_;
 
   // One initialize() at a time; before mutex_.
   Mutex initialize_mutex_;

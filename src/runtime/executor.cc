@@ -131,6 +131,7 @@ Executor::~Executor() = default;
 // NOLINTNEXTLINE(performance-unnecessary-value-param)
 Status Executor::start(std::shared_ptr<AsyncOperation> operation, Lane lane,
                        std::optional<AsyncOperation::Clock::time_point> deadline) {
+  if (process_.is_forked()) return ProcessMark::error();
   AsyncOperation& started = *operation;
   started.executor_ = shared_from_this();
   started.lane_ = lane;
@@ -157,6 +158,7 @@ Status Executor::start(std::shared_ptr<AsyncOperation> operation, Lane lane,
 }
 
 bool Executor::post(std::function<void()> work) noexcept {
+  if (process_.is_forked()) return false;
   try {
     return enqueue(Lane::kWait, [self = shared_from_this(), work = std::move(work)]() mutable {
       const OnWorkerThread mark(*self);

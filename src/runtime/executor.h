@@ -14,6 +14,7 @@
 
 #include "base/condition.h"
 #include "base/mutex.h"
+#include "base/process_mark.h"
 #include "base/thread_annotations.h"
 
 namespace rkvs::internal {
@@ -31,9 +32,9 @@ class Executor : public std::enable_shared_from_this<Executor> {
   // After close(), or when nothing was ever started.
   ~Executor();
 
-  // Begins an operation. When this is an error, it has not begun and will not complete: Closed, or
-  // NoMemory where there is no thread to be had. `deadline`: when it ends as Timeout; without one,
-  // the operation minds its own.
+  // Begins an operation. When this is an error, it has not begun and will not complete: Closed,
+  // Forked, or NoMemory where there is no thread to be had. `deadline`: when it ends as Timeout;
+  // without one, the operation minds its own.
   Status start(std::shared_ptr<AsyncOperation> operation, Lane lane,
                std::optional<AsyncOperation::Clock::time_point> deadline);
 
@@ -79,6 +80,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
 
   const uint32_t threads_;
   const PostHook post_;
+  const ProcessMark process_;
 
   Mutex close_mutex_;  // before mutex_
   Mutex mutex_;

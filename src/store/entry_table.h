@@ -100,6 +100,18 @@ class EntryTable {
     if (map_.empty() && map_.capacity() > kKeptCapacity) reset();
   }
 
+  // The same for the entry with this hash if it is `wanted`, with one look at the table: returns
+  // it, or nullptr.
+  template <typename Wanted>  // bool(const Entry&)
+  Entry* take(uint64_t hash, Wanted wanted) {
+    const auto it = map_.find(hash);
+    if (it == map_.end() || !wanted(*it->second)) return nullptr;
+    Entry* const entry = it->second;
+    map_.erase(it);
+    if (map_.empty() && map_.capacity() > kKeptCapacity) reset();
+    return entry;
+  }
+
   template <typename Visit>  // void(uint64_t hash, Entry* entry)
   void for_each(Visit visit) const {
     for (const auto& [hash, entry] : map_) visit(hash, entry);

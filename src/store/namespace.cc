@@ -100,7 +100,7 @@ Result<Value> remove(NamespaceImpl& self, std::string_view key, const uint64_t* 
   if (!reclaimed.before_write(self.usage(), shard, hashed, time)) return no_memory();
   ByteCharge charge(self.usage(), shard);
   if (shard.is_being_saved() || version != nullptr) {
-    // A key that is not there is no reason to hand over an image.
+    // For a key that is not there nothing has to be prepared.
     const Entry* present = shard.find(hashed);
     if (present == nullptr) return StatusCode::kNotFound;
     if (version != nullptr && present->version() != *version) return StatusCode::kVersionMismatch;

@@ -12,9 +12,35 @@ using AllWriteLock = AllLock<Access::kWrite>;
 Result<std::span<Entry* const>> NamespaceImage::entries(uint32_t shard) {
   ShardImage& image = images_[shard];
   const Shard& from = impl_->shards()[shard];
-  const ReaderLock lock(from.mutex);
-  if (!from.take_image(image)) return StatusCode::kNoMemory;
+  bool selects = false;
+  uint64_t held_version = 0;
+  {
+    const ReaderLock lock(from.mutex);
+    if (image.pending) {
+      image.entries.swap(buffer_);
+      image.entries.clear();
+      if (!from.copy_image(image)) return StatusCode::kNoMemory;
+      image.pending = false;
+      selects = from.has_news(image);
+      held_version = image.held_version;
+      // Before anybody can remove one of the entries that are looked at below.
+      if (selects) image.save->selecting.store(true, std::memory_order_relaxed);
+    }
+  }
+  if (selects) {
+    image.select(held_version);
+    image.save->selecting.store(false, std::memory_order_release);
+  }
   return std::span<Entry* const>(image.entries);
+}
+
+void NamespaceImage::release(uint32_t shard) {
+  ShardImage& image = images_[shard];
+  if (image.entries.capacity() > buffer_.capacity()) image.entries.swap(buffer_);
+  image.entries = std::vector<Entry*>();
+  Shard& from = impl_->shards()[shard];
+  const WriterLock lock(from.mutex);
+  from.detach_done(image);
 }
 
 Result<std::unique_ptr<Cut>> Cut::take(std::vector<std::shared_ptr<NamespaceImpl>> namespaces) {

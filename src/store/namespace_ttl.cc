@@ -48,7 +48,7 @@ Result<int64_t> change_expiry(NamespaceImpl& self, std::string_view key, int64_t
   if (shard.change_expiry_in_place(hashed.hash, slot, at)) return before;
   // Somebody holds the entry, or it has no room for an expiry: a copy takes its place.
   EntryRef copy(Entry::create(key, (*slot)->value(), at));
-  if (!copy || !shard.prepare_write(1)) return StatusCode::kNoMemory;
+  if (!copy || !shard.complete_images(1)) return StatusCode::kNoMemory;
   if (copy->memory() > (*slot)->memory() && !charge.reserve(copy->memory() - (*slot)->memory())) {
     return self.error(StatusCode::kMemoryLimit);
   }

@@ -183,11 +183,11 @@ StatusCode write_plain(NamespaceImpl& self, std::string_view key, std::string_vi
            self.check_value(value) == StatusCode::kOk;
   };
   if (!has_right_size()) return kElse;
+  const HashedKey hashed = self.shards().hashed(key);
   // A put that finds a value of the same size, which nobody holds, needs no memory.
   EntryRef fresh(kind == Plain::kPut ? nullptr : Entry::create(key, value));
   if (kind != Plain::kPut && !fresh) return kElse;
   EntryRef gone;  // freed when the shard is unlocked
-  const HashedKey hashed = self.shards().hashed(key);
   OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
   if (!lock.held()) return lock.code();
   Shard& shard = lock.shard();
@@ -344,12 +344,12 @@ using internal::WriteOutcome;
 using When = internal::WriteRequest::When;
 
 Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_view value) {
-  std::optional<Value> old;
+  Result<std::optional<Value>> old{std::optional<Value>()};
   Deadline deadline = impl_->deadline();
-  const StatusCode code = write_plain<Plain::kSet>(*impl_, key, value, deadline, &old);
+  const StatusCode code = write_plain<Plain::kSet>(*impl_, key, value, deadline, &*old);
   if (code != StatusCode::kOk) [[unlikely]] {
-    Status status = write_long(*impl_, key, value, Plain::kSet, code, deadline, &old);
-    if (!status.ok()) return status;
+    Status status = write_long(*impl_, key, value, Plain::kSet, code, deadline, &*old);
+    if (!status.ok()) old = std::move(status);
   }
   return old;
 }

@@ -272,8 +272,8 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
         // A resize is never refused for lack of bytes, but they are counted.
         const ByteCharge source_charge(usage_, source);
         const ByteCharge target_charge(usage_, target);
-        if (!source.prepare_write(0) || !target.prepare_write(0) || !source.share_images(target) ||
-            !source.prepare_move(target, count)) {
+        if (!source.complete_images(0) || !target.complete_images(0) ||
+            !source.share_images(target) || !source.prepare_move(target, count)) {
           return false;
         }
         target.make_room(count);

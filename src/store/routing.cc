@@ -64,9 +64,12 @@ uint32_t Routing::shard_of_unsettled(uint32_t bucket) const {
   for (;;) {
     const uint64_t generation = generation_.load(std::memory_order_acquire);
     if (generation == kClosed) return kNoShard;
+    RKVS_SCHEDULE_POINT();
     if (is_settled(generation)) return (*table_.load(std::memory_order_acquire))[bucket];
     const bool moved = has_moved(bucket);
+    RKVS_SCHEDULE_POINT();
     const RouteTable* table = (moved ? move_->to : move_->from).load(std::memory_order_acquire);
+    RKVS_SCHEDULE_POINT();
     // Another resize may have begun over these fields: what it writes it writes after a change of
     // the generation, with release order, so that reading any of it shows the change here.
     if (generation_.load(std::memory_order_acquire) == generation) return (*table)[bucket];
@@ -80,10 +83,15 @@ bool Routing::prepare() noexcept {
 
 void Routing::begin(const RouteTable* to, uint32_t shard_count) noexcept {
   move_->from.store(table_.load(std::memory_order_relaxed), std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   move_->to.store(to, std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   for (auto& word : move_->moved) word.store(0, std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   shard_count_.store(shard_count, std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   settled_.store(nullptr, std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   generation_.store(generation_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
@@ -113,8 +121,11 @@ void Routing::end_unmoved(uint32_t shard_count) noexcept {
 
 void Routing::settle(const RouteTable* table, uint32_t shard_count) noexcept {
   table_.store(table, std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   shard_count_.store(shard_count, std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   generation_.store(generation_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  RKVS_SCHEDULE_POINT();
   settled_.store(table, std::memory_order_release);
 }
 

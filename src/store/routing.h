@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/key_hash.h"
+#include "base/schedule.h"
 
 namespace rkvs::internal {
 
@@ -47,6 +48,7 @@ class Routing {
 
   // A hint, without a lock; kNoShard after close().
   uint32_t shard_of(uint32_t bucket) const {
+    RKVS_SCHEDULE_POINT();
     const uint64_t generation = generation_.load(std::memory_order_acquire);
     if ((generation & kUnsettled) == 0) [[likely]] {
       return (*table_.load(std::memory_order_acquire))[bucket];
@@ -61,11 +63,17 @@ class Routing {
   // is the same table before routing and with the shard locked, the bucket is there. (Where the
   // bucket has left the shard since, the resize that took it away had begun before it had the lock;
   // and where that has been undone by another one, the bucket is back.)
-  const RouteTable* settled_table() const { return settled_.load(std::memory_order_acquire); }
+  const RouteTable* settled_table() const {
+    RKVS_SCHEDULE_POINT();
+    return settled_.load(std::memory_order_acquire);
+  }
 
   // For a group of buckets at once: if generation() is the same even number before routing and
   // with all locks held, everything routed in between is right.
-  uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  uint64_t generation() const {
+    RKVS_SCHEDULE_POINT();
+    return generation_.load(std::memory_order_acquire);
+  }
   static bool is_settled(uint64_t generation) { return (generation & kUnsettled) == 0; }
 
   // The number of shards that may hold data: the larger of both counts during a resize.
@@ -89,6 +97,7 @@ class Routing {
 
   void close() noexcept {
     settled_.store(nullptr, std::memory_order_release);
+    RKVS_SCHEDULE_POINT();
     generation_.store(kClosed, std::memory_order_release);
   }
   bool is_closed() const { return generation() == kClosed; }

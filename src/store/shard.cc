@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace rkvs::internal {
 namespace {
@@ -48,11 +49,14 @@ bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
 
 Entry* Shard::remove(const HashedKey& key) {
   Entry* entry = nullptr;
-  if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
+  if (extra_ == nullptr) [[likely]] {
+    entry = table_.take(key.hash, [&](const Entry& found) { return found.has_key(key.key); });
+    if (entry == nullptr) return nullptr;
+  } else if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
     entry = *slot;
     erase_from_table(key.hash);
   } else {
-    if (extra_ != nullptr) entry = find_overflow(key.hash, key.key);
+    entry = find_overflow(key.hash, key.key);
     if (entry == nullptr) return nullptr;
     erase_from_overflow(entry);
   }
@@ -241,6 +245,17 @@ void Shard::move_entries(uint64_t hash, Shard& target) {
   }
 }
 
+void ShardImage::select(uint64_t greatest_version) {
+  // Entries lie anywhere: ask for each a little ahead.
+  constexpr size_t kAhead = 16;
+  size_t kept = 0;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (i + kAhead < entries.size()) __builtin_prefetch(entries[i + kAhead]);
+    if (entries[i]->version() <= greatest_version) entries[kept++] = entries[i];
+  }
+  entries.resize(kept);
+}
+
 void Shard::attach(ShardImage& image, SaveMark& save) {
   image.save = &save;
   image.held_version = last_version_;
@@ -249,43 +264,48 @@ void Shard::attach(ShardImage& image, SaveMark& save) {
   images_ = &image;
 }
 
-bool Shard::take_image(ShardImage& image) const {
-  if (!image.pending) return true;
+bool Shard::copy_image(ShardImage& image) const {
+  auto& entries = image.entries;
+  const size_t most = size() + image.graveyard.size();
   try {
-    image.entries.reserve(size());
+    // The next shard, for which the memory is used again, may have some more.
+    if (entries.capacity() < most) entries.reserve(most + most / 8);
   } catch (const std::bad_alloc&) {
     return false;
   }
-  for_each([&](uint64_t, Entry* entry) { image.entries.push_back(entry); });
-  image.pending = false;
+  for_each([&](uint64_t, Entry* entry) { entries.push_back(entry); });
+  image.graveyard.for_each([&](Entry* entry) { entries.push_back(entry); });
   return true;
 }
 
-bool Shard::prepare_images(size_t leaving) {
-  try {
-    for (ShardImage* image = images_; image != nullptr; image = image->next) {
-      auto& graveyard = image->graveyard;
-      const size_t needed = graveyard.size() + leaving;
-      if (graveyard.capacity() < needed) graveyard.reserve(std::max(needed, 2 * graveyard.size()));
-      if (!take_image(*image)) return false;
-    }
-    return true;
-  } catch (const std::bad_alloc&) {
-    return false;
+bool Shard::prepare_graveyards(size_t leaving) {
+  for (ShardImage* image = images_; image != nullptr; image = image->next) {
+    if (!image->graveyard.prepare(leaving)) return false;
   }
+  return true;
+}
+
+bool Shard::copy_pending_images() {
+  for (ShardImage* image = images_; image != nullptr; image = image->next) {
+    if (!image->pending) continue;
+    if (!copy_image(*image)) return false;
+    if (has_news(*image)) image->select(image->held_version);
+    image->pending = false;
+  }
+  return true;
 }
 
 void Shard::bury(Entry* entry) {
   for (ShardImage* image = images_; image != nullptr; image = image->next) {
-    if (entry->version() > image->held_version) continue;
+    if (!image->holds(*entry)) continue;
     entry->retain();
-    image->graveyard.push_back(entry);
+    image->graveyard.add(entry);
   }
 }
 
 bool Shard::is_held(const Entry& entry) const {
   for (const ShardImage* image = images_; image != nullptr; image = image->next) {
-    if (entry.version() <= image->held_version) return true;
+    if (image->holds(entry)) return true;
   }
   return false;
 }
@@ -304,12 +324,13 @@ bool Shard::share_images(Shard& target) const {
       target.images_ = theirs;
     }
     theirs->held_version = std::max(theirs->held_version, image->held_version);
+    theirs->holds_for_others = true;
   }
   return true;
 }
 
-std::vector<Entry*> Shard::detach(const SaveMark& save) {
-  std::vector<Entry*> graveyard;
+Graveyard Shard::detach(const SaveMark& save) {
+  Graveyard graveyard;
   for (ShardImage** link = &images_; *link != nullptr; link = &(*link)->next) {
     ShardImage* image = *link;
     if (image->save != &save) continue;
@@ -319,6 +340,15 @@ std::vector<Entry*> Shard::detach(const SaveMark& save) {
     break;
   }
   return graveyard;
+}
+
+void Shard::detach_done(const ShardImage& image) {
+  if (image.holds_for_others) return;
+  for (ShardImage** link = &images_; *link != nullptr; link = &(*link)->next) {
+    if (*link != &image) continue;
+    *link = image.next;
+    break;
+  }
 }
 
 void Shard::clear_into(EntryTable& table, std::vector<Entry*>& overflow) {

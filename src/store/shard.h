@@ -159,9 +159,13 @@ class alignas(64) Shard {
   bool prepare_collisions(size_t count) RKVS_REQUIRES(mutex);
 
   // To be called before the changes below, with the number of entries that may leave the table:
-  // hands the saves that need it the image of the shard. False where there is no memory.
+  // makes room in the graveyards of the saves that are on. False where there is no memory.
   bool prepare_write(size_t leaving) RKVS_REQUIRES(mutex) {
-    return images_ == nullptr || prepare_images(leaving);
+    return images_ == nullptr || prepare_graveyards(leaving);
+  }
+  // The same before replace_as_is(), and before entries come from or go to another shard.
+  bool complete_images(size_t leaving) RKVS_REQUIRES(mutex) {
+    return images_ == nullptr || (prepare_graveyards(leaving) && copy_pending_images());
   }
   bool is_being_saved() const RKVS_REQUIRES(mutex) { return images_ != nullptr; }
 
@@ -191,7 +195,7 @@ class alignas(64) Shard {
     fresh->set_version(++last_version_);
     return replace_as_is(hash, slot, fresh);
   }
-  // The same with the version that `fresh` has.
+  // The same with the version that `fresh` has. Needs complete_images().
   Entry* replace_as_is(uint64_t hash, Entry** slot, Entry* fresh) RKVS_REQUIRES(mutex) {
     Entry* old = *slot;
     *slot = fresh;
@@ -294,14 +298,19 @@ class alignas(64) Shard {
 
   // At a cut: from now on the content of this instant is `image`'s.
   void attach(ShardImage& image, SaveMark& save) RKVS_REQUIRES(mutex);
-  // Fills `image.entries`, if no write had to do it before. False where there is no memory. By the
-  // save alone.
-  bool take_image(ShardImage& image) const RKVS_REQUIRES_SHARED(mutex);
+  // Appends to `image.entries` what was there at the cut, and maybe what has come since: it has if
+  // has_news(). False where there is no memory.
+  bool copy_image(ShardImage& image) const RKVS_REQUIRES_SHARED(mutex);
+  bool has_news(const ShardImage& image) const RKVS_REQUIRES_SHARED(mutex) {
+    return last_version_ != image.held_version;
+  }
   // Gives `target`, which will get entries of this shard, a part in the saves that need them. False
   // where there is no memory.
   bool share_images(Shard& target) const RKVS_REQUIRES(mutex, target.mutex);
   // Takes the save's record off, if there is one, and returns its graveyard.
-  std::vector<Entry*> detach(const SaveMark& save) RKVS_REQUIRES(mutex);
+  Graveyard detach(const SaveMark& save) RKVS_REQUIRES(mutex);
+  // Takes the record off, and leaves its graveyard in it, unless other shards' images need it.
+  void detach_done(const ShardImage& image) RKVS_REQUIRES(mutex);
 
   // Leaves the shard empty, and its content, with the references, in the arguments: `table` must be
   // empty, `overflow` is appended to. Saves keep what they need. Needs prepare_write(size()) and,
@@ -335,7 +344,8 @@ class alignas(64) Shard {
       bury(entry);
     return entry;
   }
-  bool prepare_images(size_t leaving) RKVS_REQUIRES(mutex);
+  bool prepare_graveyards(size_t leaving) RKVS_REQUIRES(mutex);
+  bool copy_pending_images() RKVS_REQUIRES(mutex);
   // Every entry that is in the table leaves it through here.
   void erase_from_table(uint64_t hash) RKVS_REQUIRES(mutex);
   void restart_scan(size_t inserts) RKVS_REQUIRES(mutex) {

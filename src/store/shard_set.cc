@@ -69,12 +69,9 @@ void ShardSet::begin_save() {
 void ShardSet::end_save(SaveMark& save) {
   save.finished.store(true, std::memory_order_release);
   for (uint32_t i = 0; i < constructed(); ++i) {
-    std::vector<Entry*> graveyard;
-    {
-      const WriterLock lock(shards_[i].mutex);
-      graveyard = shards_[i].detach(save);
-    }
-    for (Entry* entry : graveyard) entry->release();
+    Graveyard graveyard;  // emptied without the lock
+    const WriterLock lock(shards_[i].mutex);
+    graveyard = shards_[i].detach(save);
   }
   bool clear_now = false;
   {

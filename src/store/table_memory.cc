@@ -1,6 +1,7 @@
 #include "store/table_memory.h"
 
 #include <cstdint>
+#include <utility>
 
 #include "base/arena.h"
 
@@ -51,6 +52,17 @@ bool push_spare(size_t bytes) {
 }
 
 }  // namespace
+
+#ifdef RKVS_SCHEDULES
+void TableMemory::swap_own(Own& own) noexcept {
+  blocks.spares = static_cast<BlockHeader*>(std::exchange(own.spares, blocks.spares));
+  blocks.dropped = static_cast<BlockHeader*>(std::exchange(own.dropped, blocks.dropped));
+}
+
+TableMemory::Own::~Own() {
+  ThreadBlocks gone{static_cast<BlockHeader*>(spares), static_cast<BlockHeader*>(dropped)};
+}
+#endif
 
 bool TableMemory::has_spare(size_t bytes) noexcept {
   for (const BlockHeader* block = blocks.spares; block != nullptr; block = block->next) {

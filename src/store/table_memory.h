@@ -29,6 +29,20 @@ class TableMemory {
 
   // What a table block of `bytes` occupies, for accounting.
   static size_t block_size(size_t bytes) noexcept;
+
+#ifdef RKVS_SCHEDULES
+  // What belongs to a thread, for a test that lets one run the work of several. Freed with it.
+  struct Own {
+    Own() = default;
+    ~Own();
+    Own(const Own&) = delete;
+    Own& operator=(const Own&) = delete;
+
+    void* spares = nullptr;
+    void* dropped = nullptr;
+  };
+  static void swap_own(Own& own) noexcept;
+#endif
 };
 
 template <typename T>

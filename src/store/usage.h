@@ -9,6 +9,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/schedule.h"
+
 namespace rkvs::internal {
 
 // An amount with a limit. Counted only where there is one: then everything is reserved here before
@@ -44,6 +46,7 @@ class Budget {
         if (fitting != nullptr) *fitting = room;
         return false;
       }
+      RKVS_SCHEDULE_POINT();
     } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
     return true;
   }
@@ -61,11 +64,13 @@ class Budget {
         *fitting = room;
         return false;
       }
+      RKVS_SCHEDULE_POINT();
     } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
     return true;
   }
   // Whether it fits or not. `amount` may be negative: two's complement adds up.
   void charge(int64_t amount) {
+    RKVS_SCHEDULE_POINT();
     if (limit() != 0) used_.fetch_add(static_cast<uint64_t>(amount), std::memory_order_relaxed);
   }
 

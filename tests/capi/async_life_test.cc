@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -75,6 +76,71 @@ TEST_F(CApiAsync, ACallbackMayCloseItsStoreAsynchronously) {
   EXPECT_EQ(closer.closed.status, RKVS_OK);
   EXPECT_EQ(closer.closed.times, 1);
   EXPECT_EQ(rkvs_namespace_exists(world.ns, "k1", 2, nullptr), RKVS_E_CLOSED);
+}
+
+// What rkvs_manager_close answers inside of each kind of callback.
+struct Closings {
+  rkvs_manager* manager = nullptr;
+  rkvs_status log = 0;
+  rkvs_status progress = 0;
+  rkvs_status progress_of_async = 0;
+  rkvs_status transform = 0;
+};
+
+TEST(CApiAsyncRelease, ClosingIsRefusedInEveryKindOfCallback) {
+  World world;
+  // Damaged, so that there is something to tell.
+  std::ofstream(world.directory.path() / "broken", std::ios::binary) << "no snapshot";
+  std::filesystem::copy_file(world.directory.path() / "saved", world.directory.path() / "broken.1");
+  Closings closings;
+  const std::string path = world.directory.path();
+  rkvs_manager_options options;
+  rkvs_manager_options_init(&options, sizeof options);
+  options.directory = path.c_str();
+  options.log_user = &closings;
+  options.log = [](void* user, rkvs_log_level, const char*, size_t) {
+    auto* const self = static_cast<Closings*>(user);
+    self->log = rkvs_manager_close(self->manager, nullptr);
+  };
+  ASSERT_EQ(rkvs_manager_open(RKVS_ABI_VERSION, &options, &closings.manager, nullptr), RKVS_OK);
+  rkvs_operation_options tell_me;
+  rkvs_operation_options_init(&tell_me, sizeof tell_me);
+  tell_me.progress_user = &closings;
+  tell_me.progress = [](void* user, const rkvs_progress*) -> int32_t {
+    auto* const self = static_cast<Closings*>(user);
+    self->progress = rkvs_manager_close(self->manager, nullptr);
+    return 0;
+  };
+  ASSERT_EQ(rkvs_manager_initialize_file(closings.manager, "broken", &tell_me, nullptr), RKVS_OK);
+  EXPECT_EQ(closings.log, RKVS_E_WOULD_DEADLOCK);
+  EXPECT_EQ(closings.progress, RKVS_E_WOULD_DEADLOCK);
+
+  rkvs_async how = world.how;
+  how.progress_user = &closings;
+  how.progress = [](void* user, const rkvs_progress*) -> int32_t {
+    auto* const self = static_cast<Closings*>(user);
+    self->progress_of_async = rkvs_manager_close(self->manager, nullptr);
+    return 0;
+  };
+  EXPECT_EQ(world.finish(rkvs_manager_clone_namespace_async(closings.manager, "other", "copy", &how,
+                                                            nullptr, nullptr, nullptr)),
+            RKVS_OK);
+  EXPECT_EQ(closings.progress_of_async, RKVS_E_WOULD_DEADLOCK);
+
+  rkvs_namespace* ns = nullptr;
+  ASSERT_EQ(rkvs_manager_get_namespace(closings.manager, "copy", &ns, nullptr), RKVS_OK);
+  const auto close = [](void* user, const void*, size_t, rkvs_transform*) -> rkvs_status {
+    auto* const self = static_cast<Closings*>(user);
+    self->transform = rkvs_manager_close(self->manager, nullptr);
+    return RKVS_OK;
+  };
+  EXPECT_EQ(world.finish(rkvs_namespace_transform_async(ns, "key", 3, close, &closings, &world.how,
+                                                        nullptr, nullptr, nullptr)),
+            RKVS_OK);
+  EXPECT_EQ(closings.transform, RKVS_E_WOULD_DEADLOCK);
+  EXPECT_EQ(rkvs_namespace_exists(ns, "key", 3, nullptr), RKVS_OK) << "nothing was closed";
+  rkvs_namespace_release(ns);
+  rkvs_manager_release(closings.manager);
 }
 
 TEST(CApiAsyncRelease, TheLastHandleMayGoWhileItsStoreIsBeingClosed) {

@@ -486,17 +486,43 @@ TEST_F(CApiAsync, PollMovesOutAsManyAsThereIsRoomFor) {
 // ------------------------------------------------------------------------------
 
 TEST_F(CApiAsync, LongOperationsTellHowFarTheyAre) {
-  std::atomic<uint64_t> entries{0};
+  rkvs_progress last = {};
   rkvs_async how = world.how;
   how.progress = [](void* user, const rkvs_progress* progress) -> int32_t {
-    static_cast<std::atomic<uint64_t>*>(user)->store(progress->entries_done);
+    *static_cast<rkvs_progress*>(user) = *progress;
     return 0;
   };
-  how.progress_user = &entries;
-  EXPECT_EQ(world.finish(rkvs_manager_save_all_async(world.manager, "file", &how, nullptr, nullptr,
-                                                     nullptr)),
-            RKVS_OK);
-  EXPECT_EQ(entries.load(), 11U);
+  how.progress_user = &last;
+  const auto expect_entries = [&](rkvs_status begun, uint64_t entries) {
+    EXPECT_EQ(world.finish(begun), RKVS_OK);
+    EXPECT_EQ(last.entries_done, entries);
+    last = {};
+  };
+  auto* const store = world.manager;
+  expect_entries(rkvs_manager_save_all_async(store, "file", &how, nullptr, nullptr, nullptr), 11);
+  expect_entries(
+      rkvs_manager_save_namespace_async(store, "users", "one", &how, nullptr, nullptr, nullptr),
+      11);
+  expect_entries(rkvs_manager_load_namespace_async(store, "saved", &how, nullptr, nullptr, nullptr),
+                 1);
+  expect_entries(rkvs_manager_load_namespace_as_async(store, "one", "loaded", nullptr, &how,
+                                                      nullptr, nullptr, nullptr),
+                 11);
+  expect_entries(
+      rkvs_manager_clone_namespace_async(store, "users", "copy", &how, nullptr, nullptr, nullptr),
+      11);
+  expect_entries(rkvs_namespace_resize_shards_async(world.ns, 5, &how, nullptr, nullptr, nullptr),
+                 11);
+
+  const std::string path = world.directory.path();
+  rkvs_manager_options options;
+  rkvs_manager_options_init(&options, sizeof options);
+  options.directory = path.c_str();
+  rkvs_manager* fresh = nullptr;
+  ASSERT_EQ(rkvs_manager_open(RKVS_ABI_VERSION, &options, &fresh, nullptr), RKVS_OK);
+  expect_entries(rkvs_manager_initialize_file_async(fresh, "file", &how, nullptr, nullptr, nullptr),
+                 11);
+  rkvs_manager_release(fresh);
 }
 
 TEST_F(CApiAsync, AStepOfAScanIsDoneBeforeTheNextOneBegins) {

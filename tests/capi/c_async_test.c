@@ -2,6 +2,8 @@
  * poll() loop, with what each brings. What asynchronous calls promise is tested elsewhere, from
  * C++. */
 #include <poll.h>
+#include <sys/types.h>
+#include <sys/wait.h>
 
 #include "check.h"
 
@@ -363,6 +365,36 @@ static void test_queue(void) {
   rkvs_queue_release(how.queue);
 }
 
+/* What a child process makes of it: before there was a store it may have one of its own; afterwards
+ * everything is refused, and it may end as it likes. */
+static int use_in_child(rkvs_status expected) {
+  int status = 0;
+  const pid_t child = fork();
+  if (child == 0) {
+    rkvs_manager* manager = NULL;
+    rkvs_queue* queue = NULL;
+    rkvs_completion completion;
+    size_t count = 0;
+    rkvs_async to_queue;
+    if (rkvs_manager_open(RKVS_ABI_VERSION, NULL, &manager, NULL) != expected) _exit(1);
+    if (rkvs_queue_create(&queue, NULL) != expected) _exit(2);
+    if (expected != RKVS_OK) exit(0);
+    rkvs_async_init(&to_queue, sizeof to_queue);
+    to_queue.queue = queue;
+    if (rkvs_manager_initialize_async(manager, &to_queue, NULL, NULL, NULL) != RKVS_PENDING) {
+      _exit(3);
+    }
+    if (rkvs_queue_wait(queue, -1, NULL) != RKVS_OK) _exit(4);
+    if (rkvs_queue_poll(queue, &completion, 1, &count, NULL) != RKVS_OK || count != 1) _exit(5);
+    if (completion.status != RKVS_OK) _exit(6);
+    rkvs_manager_release(manager);
+    rkvs_queue_release(queue);
+    exit(0);
+  }
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+         WEXITSTATUS(status) == 0;
+}
+
 int main(void) {
   rkvs_manager_options options;
   rkvs_manager* manager = NULL;
@@ -370,6 +402,7 @@ int main(void) {
   rkvs_completion copy;
 
   if (!make_directory()) return 2;
+  CHECK(use_in_child(RKVS_OK));
   CHECK_OK(rkvs_async_init(&how, sizeof how));
   CHECK_OK(rkvs_queue_create(&how.queue, NULL));
   how.tag = 77;
@@ -395,5 +428,7 @@ int main(void) {
   test_life();
   rkvs_completion_clear(&done);
   test_queue();
+  /* With a thread that has closed a store in its past. */
+  CHECK(use_in_child(RKVS_E_FORKED));
   return finish_tests();
 }

@@ -103,6 +103,7 @@ World::~World() {
 
 rkvs_status World::finish(rkvs_status started) {
   if (started != RKVS_PENDING) return started;
+  if (how.callback != nullptr) return wait_for_callback();
   rkvs_completion completion;
   size_t count = 0;
   while (count == 0) {
@@ -113,6 +114,26 @@ rkvs_status World::finish(rkvs_status started) {
   EXPECT_EQ(completion.error != nullptr, status < 0);
   rkvs_completion_clear(&completion);
   return status;
+}
+
+void World::call_back() {
+  how.queue = nullptr;
+  how.user = this;
+  how.callback = [](void* user, const rkvs_completion* completion) {
+    World& self = *static_cast<World*>(user);
+    const std::lock_guard<std::mutex> lock(self.mutex_);
+    ++self.calls_;
+    self.called_with_ = completion->status;
+    self.called_.notify_all();
+  };
+}
+
+rkvs_status World::wait_for_callback() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  called_.wait(lock, [&] { return calls_ != 0; });
+  EXPECT_EQ(calls_, 1);
+  calls_ = 0;
+  return called_with_;
 }
 
 std::string World::content() {

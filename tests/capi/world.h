@@ -2,7 +2,9 @@
 #ifndef RKVS_TESTS_CAPI_WORLD_H_
 #define RKVS_TESTS_CAPI_WORLD_H_
 
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,8 @@ class World {
 
   // What the synchronous form would have returned, once an asynchronous call has completed.
   rkvs_status finish(rkvs_status started);
+  // From now on asynchronous calls with `how` call back, once each, on a thread of the store.
+  void call_back();
   // Everything that is in the store, for comparisons.
   std::string content();
 
@@ -45,6 +49,14 @@ class World {
   rkvs_value* value = nullptr;
   uint64_t version = 0;  // of k1
   rkvs_async how = {};
+
+ private:
+  rkvs_status wait_for_callback();
+
+  std::mutex mutex_;
+  std::condition_variable called_;
+  int calls_ = 0;
+  rkvs_status called_with_ = RKVS_OK;
 };
 
 // Which handle a function works on.

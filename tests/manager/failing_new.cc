@@ -5,6 +5,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -17,6 +18,12 @@ struct Failures {
   bool failed = false;
 };
 thread_local Failures failures;
+
+// Of the threads that are not spared.
+std::atomic<int64_t> others_countdown{0};
+std::atomic<bool> others_for_good{false};
+std::atomic<bool> others_failed{false};
+thread_local bool is_spared = false;
 
 struct Memory {
   int64_t in_use = 0;
@@ -35,7 +42,19 @@ void release(void* block) noexcept {
   std::free(block);
 }
 
+bool others_may_allocate() noexcept {
+  int64_t left = others_countdown.load(std::memory_order_relaxed);
+  do {
+    if (left == 0) return true;
+    if (left == 1 && others_for_good.load(std::memory_order_relaxed)) break;
+  } while (!others_countdown.compare_exchange_weak(left, left - 1, std::memory_order_relaxed));
+  if (left > 1) return true;
+  others_failed.store(true, std::memory_order_relaxed);
+  return false;
+}
+
 bool may_allocate() noexcept {
+  if (!is_spared && !others_may_allocate()) return false;
   if (failures.countdown == 0) return true;
   if (failures.countdown > 1) {
     --failures.countdown;
@@ -67,7 +86,19 @@ void fail_allocations_of_this_thread(int64_t n, bool for_good) noexcept {
   failures = {n, for_good, false};
 }
 
-bool stop_failing_allocations() noexcept { return std::exchange(failures, {}).failed; }
+void fail_allocations_of_other_threads(int64_t n, bool for_good) noexcept {
+  is_spared = true;
+  others_failed.store(false, std::memory_order_relaxed);
+  others_for_good.store(for_good, std::memory_order_relaxed);
+  others_countdown.store(n, std::memory_order_relaxed);
+}
+
+bool stop_failing_allocations() noexcept {
+  others_countdown.store(0, std::memory_order_relaxed);
+  is_spared = false;
+  const bool others = others_failed.exchange(false, std::memory_order_relaxed);
+  return std::exchange(failures, {}).failed || others;
+}
 
 void start_counting_memory() noexcept { memory = {}; }
 

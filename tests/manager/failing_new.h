@@ -10,7 +10,10 @@ namespace rkvs::manager_test {
 // with `for_good` all later ones as well. Other threads are left in peace.
 void fail_allocations_of_this_thread(int64_t n, bool for_good) noexcept;
 
-// Ends that. True if an allocation failed.
+// The same for all threads but the calling one, which are counted together.
+void fail_allocations_of_other_threads(int64_t n, bool for_good) noexcept;
+
+// Ends both. True if an allocation failed.
 bool stop_failing_allocations() noexcept;
 
 // From here on the calling thread's allocations and deallocations are counted.

@@ -101,7 +101,7 @@ def try_mutant(scratch, mutant):
 def state_of_sources():
     """Changes whenever anything does that a mutant's fate depends on."""
     digest = hashlib.sha256()
-    for folder in ["include", "src", "tests"]:
+    for folder in ["include", "src", "capi", "tests"]:
         for path in sorted((SOURCE / folder).rglob("*")):
             if path.suffix in [".h", ".cc", ".fbs", ".txt", ".json"] and "build" not in path.parts:
                 digest.update(str(path.relative_to(SOURCE)).encode() + path.read_bytes())

@@ -5,13 +5,13 @@
 The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
 (RKVS_TEST_SCALE), a fuzz target for a time, or a script; what a stage needs is configured and built
 first. Without --hours everything runs at full size, for most of a day; with it, sizes and times
-shrink in proportion, down to those of every change. (The environment's RKVS_RELIABILITY_HOURS does
-the same.)
+shrink so that it takes about so long, down to those of every change, the building not counted. (The
+environment's RKVS_RELIABILITY_HOURS does the same.)
 
-The run can be ended at any time and goes on with the stage in which it was, as long as sources and
---hours are the same; --fresh begins again. build/reliability/report.json is written after each stage:
-what ran, for how long, with what result and which figures. The exit status is 0 when every stage
-passed.
+The run can be ended at any time and goes on with the stage in which it was, fuzzing with the target,
+as long as sources and --hours are the same; --fresh begins again. build/reliability/report.json is
+written after each stage: what ran, for how long, with what result and which figures. The exit status
+is 0 when every stage passed, 1 when one did not, 130 when the run was ended.
 
 Needs Python 3.9 and nothing else.
 """
@@ -23,6 +23,7 @@ import os
 import pathlib
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -39,11 +40,19 @@ FUZZ_JOBS = 2
 
 
 class Stage:
-    """`work(stage, factor)` does it and returns (passed, figures). `minutes`: at full size."""
+    """`work(stage, factor)` does it and returns (passed, figures).
 
-    def __init__(self, id, title, target, minutes, work, **more):
-        self.id, self.title, self.target, self.minutes, self.work = id, title, target, minutes, work
-        self.more = more
+    `minutes`: at full size, of which `least` at any size. What a stage puts into `done` is kept as
+    soon as it calls `keep()`, and is there again when a run that was ended goes on.
+    """
+
+    def __init__(self, id, title, target, minutes, work, least=0, **more):
+        self.id, self.title, self.target, self.work = id, title, target, work
+        self.minutes, self.least, self.more = minutes, least, more
+        self.done, self.keep = {}, lambda: None
+
+    def minutes_at(self, factor):
+        return max(self.least, self.minutes * factor)
 
 
 # --- Running things -------------------------------------------------------------------------------
@@ -61,7 +70,7 @@ def run(command, log, env=None, seconds=None, what=None):
         out.flush()
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT,
                                    stdin=subprocess.DEVNULL, cwd=SOURCE,
-                                   env={**os.environ, **(env or {})})
+                                   env={**os.environ, **(env or {})}, start_new_session=True)
         beat = start
         try:
             while True:
@@ -75,9 +84,14 @@ def run(command, log, env=None, seconds=None, what=None):
                         beat = now
                         say("  %s: %d min so far" % (what or log.stem, (now - start) / 60))
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            end_group(process)
+
+
+def end_group(process):
+    """Ends what runs still, with all that it has started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def built(preset, targets, log):
@@ -158,7 +172,7 @@ def sanitized(stage, factor):
     log = fresh_log(stage.id)
     if not built("tsan", [], log):
         return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
-    until = time.monotonic() + 60 * stage.minutes * factor
+    until = time.monotonic() + 60 * stage.minutes_at(factor)
     rounds = 0
     passed = True
     while passed and (rounds == 0 or time.monotonic() < until):
@@ -180,42 +194,51 @@ def fuzz(stage, factor):
     if not built("fuzz", [], log):
         return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
     seconds = scale_of(FUZZ_SECONDS, factor)
-    waiting = [name for name in fuzz_targets() if (BUILD / "fuzz" / "fuzz" / name).exists()]
+    waiting = [name for name in fuzz_targets() if (BUILD / "fuzz" / "fuzz" / name).exists() and
+               name not in stage.done]
     running = {}
-    figures = {}
-    passed = True
-    while waiting or running:
-        while waiting and len(running) < FUZZ_JOBS:
-            name = waiting.pop(0)
-            found = BUILD / "reliability" / "found" / name
-            found.mkdir(parents=True, exist_ok=True)
-            command = [BUILD / "fuzz" / "fuzz" / name, "-max_total_time=%d" % seconds,
-                       "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
-                       "-artifact_prefix=%s/" % found]
-            dictionary = SOURCE / "fuzz" / (name[:-len("_fuzz")] + ".dict")
-            if dictionary.exists():
-                command.append("-dict=%s" % dictionary)
-            own = fresh_log(stage.id + "." + name)
-            say("  %s for %d s" % (name, seconds))
-            out = open(own, "wb")
-            running[name] = (subprocess.Popen(command + [found, SOURCE / "fuzz" / "corpus" / name],
-                                              stdout=out, stderr=subprocess.STDOUT,
-                                              stdin=subprocess.DEVNULL), out, own)
-        for name, (process, out, own) in list(running.items()):
-            if process.poll() is None:
-                continue
+    try:
+        while waiting or running:
+            while waiting and len(running) < FUZZ_JOBS:
+                name = waiting.pop(0)
+                say("  %s for %d s" % (name, seconds))
+                running[name] = start_fuzzing(stage, name, seconds)
+            for name, (process, out, own) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                out.close()
+                del running[name]
+                stage.done[name] = fuzz_figures(own, seconds, process.returncode)
+                stage.keep()
+            time.sleep(1)
+    finally:
+        for process, out, _ in running.values():
+            end_group(process)
             out.close()
-            del running[name]
-            text = own.read_text(errors="replace")
-            executions = re.search(r"number_of_executed_units: (\d+)", text)
-            coverage = re.findall(r"cov: (\d+)", text)
-            figures[name] = {"seconds": seconds,
-                             "executions": int(executions.group(1)) if executions else 0,
-                             "edges": int(coverage[-1]) if coverage else 0,
-                             "crashed": process.returncode != 0}
-            passed = passed and process.returncode == 0
-        time.sleep(1)
-    return passed, figures
+    return not any(figures["crashed"] for figures in stage.done.values()), dict(stage.done)
+
+
+def start_fuzzing(stage, name, seconds):
+    found = BUILD / "reliability" / "found" / name
+    found.mkdir(parents=True, exist_ok=True)
+    command = [BUILD / "fuzz" / "fuzz" / name, "-max_total_time=%d" % seconds, "-timeout=10",
+               "-rss_limit_mb=2048", "-print_final_stats=1", "-artifact_prefix=%s/" % found]
+    dictionary = SOURCE / "fuzz" / (name[:-len("_fuzz")] + ".dict")
+    if dictionary.exists():
+        command.append("-dict=%s" % dictionary)
+    own = fresh_log(stage.id + "." + name)
+    out = open(own, "wb")
+    return subprocess.Popen(command + [found, SOURCE / "fuzz" / "corpus" / name], stdout=out,
+                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                            start_new_session=True), out, own
+
+
+def fuzz_figures(log, seconds, code):
+    text = log.read_text(errors="replace")
+    executions = re.search(r"number_of_executed_units: (\d+)", text)
+    coverage = re.findall(r"cov: (\d+)", text)
+    return {"seconds": seconds, "executions": int(executions.group(1)) if executions else 0,
+            "edges": int(coverage[-1]) if coverage else 0, "crashed": code != 0}
 
 
 # --- Coverage and mutants ----------------------------------------------------------------------------
@@ -266,7 +289,7 @@ def mutants(stage, factor):
     results = BUILD / "reliability" / "mutants.json"
     code = run([sys.executable, "-B", SOURCE / "tests/mutants/run.py",
                 BUILD / "reliability" / "mutants", "--results", results, "--minutes",
-                str(max(5, stage.minutes * factor))], log, what=stage.title)
+                str(stage.minutes_at(factor))], log, what=stage.title)
     known = json.loads((SOURCE / "tests/mutants/mutants.json").read_text())
     tried = json.loads(results.read_text())["mutants"] if results.exists() else {}
     killed = sum(entry["outcome"].startswith("killed") for entry in tried.values())
@@ -280,29 +303,33 @@ def mutants(stage, factor):
 # --- The programme ------------------------------------------------------------------------------------
 
 STAGES = [
-    Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash", 130,
+    Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash", 150,
           fuzz),
     Stage("T2", "linearizability", "10,000,000 histories, no violation", 180, scaled_tests,
           programs=["linearizability_test"], scale=200,
           figures={"histories": r": (\d+) histories of"}),
-    Stage("T4", "ThreadSanitizer soak", "1 h, no report", 60, sanitized),
+    Stage("T3", "deterministic schedules", "1,000,000 schedules, each right", 5, scaled_tests,
+          programs=["schedules_test"], scale=50,
+          figures={"schedules": r"(\d+) schedules,", "different": r"schedules, (\d+) different"}),
+    Stage("T4", "ThreadSanitizer soak", "1 h, no report", 60, sanitized, least=5),
     Stage("T5", "kill -9", "10,000 kills, nothing acknowledged lost", 90, scaled_tests,
           programs=["crash_test"], scale=17,
           figures={"kills": r"(\d+) kills;", "acknowledged": r"(\d+) saves acknowledged"}),
-    Stage("T6", "I/O failures and full disks", "every call, once and for good", 5, scaled_tests,
+    Stage("T6", "I/O failures and full disks", "every call, once and for good", 5, scaled_tests, least=2,
           programs=["io_failure_test", "full_disk_test", "file_test"], scale=4),
     Stage("T7", "power loss", "100,000 states, each loads old or new", 20, scaled_tests,
           programs=["power_loss_test"], scale=30,
           figures={"states": r"(\d+) states,", "loaded": r"(\d+) of them different and loaded"}),
-    Stage("T8", "allocation failures", "every allocation of every operation", 10, scaled_tests,
-          programs=["allocation_failure_test"], scale=2),
+    Stage("T8", "allocation failures", "every allocation of every operation", 5, scaled_tests, least=2,
+          programs=["allocation_failure_test", "capi_allocation_test"], scale=1),
     Stage("T9", "snapshot invariants", "10,000 snapshots loaded, none broken", 150, scaled_tests,
           programs=["snapshot_invariants_test"], scale=84),
-    Stage("models", "models, stress, hostile input", "no difference from the model", 40, scaled_tests,
+    Stage("models", "models, stress, hostile input", "no difference from the model", 40, scaled_tests, least=3,
           programs=["namespace_oracle_test", "namespace_test", "concurrent_test", "hostile_test"],
           scale=30),
-    Stage("T10-coverage", "coverage", "lines 95 %, branches 90 %, tests to code 1.5", 25, coverage),
-    Stage("T10-mutants", "mutants", "every one killed", 45, mutants),
+    Stage("T10-coverage", "coverage", "lines 95 %, branches 90 %, tests to code 1.5", 20, coverage,
+          least=20),
+    Stage("T10-mutants", "mutants", "every one killed", 45, mutants, least=5),
 ]
 
 
@@ -331,6 +358,26 @@ def processor():
         return platform.machine()
 
 
+def factor_for(minutes):
+    """The share of full size at which all stages together take so many minutes; 1 at most."""
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        factor = (low + high) / 2
+        if sum(stage.minutes_at(factor) for stage in STAGES) < minutes:
+            low = factor
+        else:
+            high = factor
+    return high
+
+
+def write(report):
+    """At once or not at all: what is there must be what a run goes on with."""
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    new = REPORT.with_suffix(".new")
+    new.write_text(json.dumps(report, indent=1) + "\n")
+    new.replace(REPORT)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--hours", type=float,
@@ -341,11 +388,13 @@ def main():
     options = parser.parse_args()
     wanted = [stage for stage in STAGES if not options.only or stage.id in options.only.split(",")]
     full = sum(stage.minutes for stage in STAGES) / 60
-    factor = min(1, options.hours / full) if options.hours else 1.0
+    factor = factor_for(60 * options.hours) if options.hours else 1.0
     if options.list:
         for stage in wanted:
-            print("%-14s %4d min  %s: %s" % (stage.id, stage.minutes, stage.title, stage.target))
-        print("%.1f h at full size" % full)
+            print("%-14s %4d min  %s: %s" % (stage.id, stage.minutes_at(factor), stage.title,
+                                             stage.target))
+        print("%.1f h; %.1f h at full size" % (
+            sum(stage.minutes_at(factor) for stage in STAGES) / 60, full))
         return 0
 
     identity = {"sources": state_of_sources(), "factor": round(factor, 4)}
@@ -355,17 +404,20 @@ def main():
     if report.get("identity") != identity:
         report = {"identity": identity, "commit": commit(), "hours": options.hours or full,
                   "full_hours": round(full, 1), "machine": processor(), "cores": os.cpu_count(),
-                  "system": platform.platform(), "stages": {}}
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
+                  "system": platform.platform(), "stages": {}, "partly": {}}
     say("%d stages, %.0f %% of full size" % (len(wanted), 100 * factor))
     for number, stage in enumerate(wanted, 1):
         done = report["stages"].get(stage.id)
         if done and done["passed"]:
             say("(%d/%d) %s: done before" % (number, len(wanted), stage.title))
             continue
-        say("(%d/%d) %s, about %d min" % (number, len(wanted), stage.title, stage.minutes * factor))
+        say("(%d/%d) %s, about %d min" % (number, len(wanted), stage.title,
+                                          stage.minutes_at(factor)))
         start = time.time()
+        stage.done = report["partly"].get(stage.id, {}) if not done else {}
+        stage.keep = lambda: (report["partly"].update({stage.id: stage.done}), write(report))
         passed, figures = stage.work(stage, factor)
+        report["partly"].pop(stage.id, None)
         report["stages"][stage.id] = {
             "title": stage.title, "target": stage.target, "passed": passed, "figures": figures,
             "command": "python3 tests/reliability/run.py --only %s" % stage.id,
@@ -373,7 +425,7 @@ def main():
             "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         report["passed"] = (len(report["stages"]) == len(STAGES) and
                             all(entry["passed"] for entry in report["stages"].values()))
-        REPORT.write_text(json.dumps(report, indent=1) + "\n")
+        write(report)
         say("  %s: %s" % ("passed" if passed else "FAILED", json.dumps(figures)))
     failed = [stage.title for stage in wanted if not report["stages"][stage.id]["passed"]]
     say("report: %s" % REPORT.relative_to(SOURCE))
@@ -382,5 +434,14 @@ def main():
     return 1 if failed else 0
 
 
+def end(*_):
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, end)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("ended; the same command goes on from here")
+        sys.exit(130)

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -30,12 +32,16 @@ std::unique_ptr<Cut> cut_of(std::vector<std::shared_ptr<NamespaceImpl>> namespac
   return *std::move(cut);
 }
 
-std::map<std::string, std::string> content(NamespaceImage& image) {
+// Shard by shard, as a save reads it, which lets each shard go when it is through with it.
+std::map<std::string, std::string> content(
+    NamespaceImage& image, const std::function<void(uint32_t)>& after_shard = nullptr) {
   std::map<std::string, std::string> all;
   for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
     for (const Entry* entry : *image.entries(shard)) {
       EXPECT_TRUE(all.emplace(entry->key(), entry->value()).second) << "twice: " << entry->key();
     }
+    image.release(shard);
+    if (after_shard) after_shard(shard);
   }
   EXPECT_EQ(all.size(), image.keys);
   return all;
@@ -102,6 +108,62 @@ TEST(Cut, HoldsWhatWasThereAtItsInstantAndNothingThatCameLater) {
   EXPECT_EQ(saved.size(), 1000U);
   for (const auto& [key, value] : saved) EXPECT_EQ(value, "old") << key;
   EXPECT_EQ(*ns.get("k7"), "new");
+}
+
+TEST(Cut, AnotherExpiryBringsNoKeyTwice) {
+  // The entry that gets it keeps its version, which is older than the cut.
+  const auto impl = make({.shard_count = 4});
+  Namespace ns = NamespaceImpl::handle(impl);
+  const auto key = [](int i) { return "k" + std::to_string(i); };
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(ns.set(key(i), "old").ok());
+  const auto cut = cut_of({impl});
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(ns.put(key(i), "new").ok());
+  for (int i = 200; i < 500; ++i)
+    ASSERT_TRUE(ns.touch(key(i), {.expire_after = std::chrono::hours(1)}).ok());
+  for (int i = 400; i < 600; ++i) ASSERT_TRUE(ns.put(key(i), "new").ok());
+  auto& image = cut->namespaces().front();
+  size_t expiring = 0;
+  for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
+    for (const Entry* entry : *image.entries(shard)) expiring += entry->has_expiry() ? 1 : 0;
+  }
+  EXPECT_EQ(expiring, 0U);
+  const auto saved = content(image);
+  EXPECT_EQ(saved.size(), 1000U);
+  for (const auto& [saved_key, value] : saved) EXPECT_EQ(value, "old") << saved_key;
+}
+
+TEST(Cut, HoldsWhatMovesIntoShardsThatItIsThroughWith) {
+  const auto impl = make({.shard_count = 16});
+  Namespace ns = NamespaceImpl::handle(impl);
+  const auto key = [](int i) { return "k" + std::to_string(i); };
+  for (int i = 0; i < 3000; ++i) ASSERT_TRUE(ns.set(key(i), "old").ok());
+  const auto cut = cut_of({impl});
+  const auto saved = content(cut->namespaces().front(), [&](uint32_t shard) {
+    // Moves entries of later shards into this one and its predecessors, where they are replaced,
+    // and back again.
+    ASSERT_TRUE(ns.resize_shards(shard % 3 == 0 ? 1 + shard / 3 : 40).ok());
+    for (int i = 0; i < 3000; ++i) {
+      if (i % 5 == static_cast<int>(shard % 5)) {
+        ASSERT_TRUE(*ns.delete_key(key(i)));
+      }
+      ASSERT_TRUE(ns.set(key(i), "new" + std::to_string(shard)).ok());
+    }
+  });
+  EXPECT_EQ(saved.size(), 3000U);
+  for (const auto& [saved_key, value] : saved) EXPECT_EQ(value, "old") << saved_key;
+}
+
+TEST(Cut, WritersKeepNothingBackForAShardThatItIsThroughWith) {
+  const auto impl = make({.shard_count = 4});
+  Namespace ns = NamespaceImpl::handle(impl);
+  const auto key = [](int i) { return "k" + std::to_string(i); };
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(ns.set(key(i), value).ok());
+  const auto cut = cut_of({impl});
+  EXPECT_EQ(content(cut->namespaces().front()).size(), 2000U);
+  const size_t before = Arena::stats().bytes_in_use;
+  for (int i = 0; i < 2000; ++i) ASSERT_TRUE(ns.put(key(i), value).ok());
+  EXPECT_LT(Arena::stats().bytes_in_use, before + 100 * value.size());
 }
 
 TEST(Cut, D7_NeverSplitsABatchWhileShardsAreResized) {
