@@ -27,7 +27,7 @@ rkvs_list* finish_list(std::unique_ptr<rkvs_list> list, Figures figures) {
 template <typename Figures>  // a vector
 rkvs_list* make_nameless(Figures figures) {
   auto list = std::make_unique<rkvs_list>();
-  list->offsets.resize(figures.size() + 1);
+  list->offsets.assign(figures.size() + 1, 0);
   return finish_list(std::move(list), std::move(figures));
 }
 
