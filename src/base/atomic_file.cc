@@ -153,6 +153,10 @@ Status AtomicFile::publish() {
   if (generations_ > 1) {
     if (Status s = keep_previous(); !s.ok()) return s;
   }
+  return take_name();
+}
+
+Status AtomicFile::take_name() {
   const int result = retry_interrupted(
       [&] { return directory_.fs().rename(directory_.fd(), temporary_.c_str(), name_.c_str()); });
   if (result < 0) return error("rename to", name_, result);
@@ -209,7 +213,7 @@ Status AtomicFile::copy_to_first_generation() {
     if (Status s = copy.append({bytes.data(), *n}); !s.ok()) return s;
   }
   if (Status s = copy.complete(); !s.ok()) return s;
-  return copy.publish();
+  return copy.take_name();
 }
 
 // With 1 generation nothing but NAME is ours. Failing is harmless: the next commit does it.

@@ -240,6 +240,7 @@ class AtomicFile : public ByteSink {
   Status write_out(std::string_view data);
   Status complete();
   Status publish();
+  Status take_name();
   Status keep_previous();
   Status copy_to_first_generation();
   void remove_surplus_generations();

@@ -89,11 +89,19 @@ class ExpiryQueue {
 
   // Calls `visit(item)` for every item whose time has come by `now`, in no particular order.
   template <typename Visit>
-  void for_each_due(int64_t now, Visit visit, size_t from = 0) const {
-    if (from >= items_.size() || items_[from].at > now) return;
-    visit(items_[from]);
-    for_each_due(now, visit, 2 * from + 1);
-    for_each_due(now, visit, 2 * from + 2);
+  void for_each_due(int64_t now, Visit visit) const {
+    for (size_t i = 0;;) {
+      if (i < items_.size() && items_[i].at <= now) {
+        visit(items_[i]);
+        i = 2 * i + 1;
+        continue;
+      }
+      // Nothing is due below here: up from the right children, and on from a left one to its
+      // neighbour.
+      while (i != 0 && i % 2 == 0) i = (i - 1) / 2;
+      if (i == 0) return;
+      ++i;
+    }
   }
 
   // Looks at the next `count` items, over and over again from one call to the next, and takes out

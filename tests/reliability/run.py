@@ -1,6 +1,6 @@
 """Runs the release-sized test programme and writes a report.
 
-    python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh] [--list]
+    python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh] [--list] [--ratio]
 
 The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
 (RKVS_TEST_SCALE), a fuzz target for a time, or a script; what a stage needs is configured and built
@@ -254,8 +254,16 @@ def lines_in(folders):
     return count
 
 
+def ratio():
+    """Of tests to code, in such lines."""
+    figures = {"code_lines": lines_in(["src", "capi", "include"]),
+               "test_lines": lines_in(["tests", "fuzz", "bindings/python/tests"])}
+    figures["tests_to_code"] = round(figures["test_lines"] / figures["code_lines"], 2)
+    return figures
+
+
 def coverage(stage, factor):
-    """All tests in the instrumented build, then gcovr."""
+    """All tests in the instrumented build, then what they have executed."""
     log = fresh_log(stage.id)
     if not built("reliability", [], log):
         return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
@@ -267,14 +275,9 @@ def coverage(stage, factor):
 
 def measure(passed, log):
     summary = BUILD / "reliability" / "coverage.json"
-    passed = run(["gcovr", "--root", SOURCE, "--object-directory", BUILD / "reliability",
-                  "--filter", "src/", "--filter", "capi/", "--filter", "include/",
-                  "--exclude-throw-branches", "--exclude-unreachable-branches", "-j", "2",
-                  "--json-summary", summary, "--txt", BUILD / "reliability" / "coverage.txt"],
-                 log, what="gcovr") == 0 and passed
-    figures = {"code_lines": lines_in(["src", "capi", "include"]),
-               "test_lines": lines_in(["tests", "fuzz"])}
-    figures["tests_to_code"] = round(figures["test_lines"] / figures["code_lines"], 2)
+    passed = run([sys.executable, "-B", SOURCE / "tests/reliability/coverage.py",
+                  BUILD / "reliability", "--json", summary], log, what="gcov") == 0 and passed
+    figures = ratio()
     if summary.exists():
         totals = json.loads(summary.read_text())
         for kind in ["line", "branch"]:
@@ -309,7 +312,7 @@ STAGES = [
           programs=["linearizability_test"], scale=200,
           figures={"histories": r": (\d+) histories of"}),
     Stage("T3", "deterministic schedules", "1,000,000 schedules, each right", 5, scaled_tests,
-          programs=["schedules_test"], scale=50,
+          programs=["schedules_test"], scale=40,
           figures={"schedules": r"(\d+) schedules,", "different": r"schedules, (\d+) different"}),
     Stage("T4", "ThreadSanitizer soak", "1 h, no report", 60, sanitized, least=5),
     Stage("T5", "kill -9", "10,000 kills, nothing acknowledged lost", 90, scaled_tests,
@@ -385,10 +388,14 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--ratio", action="store_true", help="print the lines of tests and of code")
     options = parser.parse_args()
     wanted = [stage for stage in STAGES if not options.only or stage.id in options.only.split(",")]
     full = sum(stage.minutes for stage in STAGES) / 60
     factor = factor_for(60 * options.hours) if options.hours else 1.0
+    if options.ratio:
+        print(json.dumps(ratio()))
+        return 0
     if options.list:
         for stage in wanted:
             print("%-14s %4d min  %s: %s" % (stage.id, stage.minutes_at(factor), stage.title,
