@@ -1041,7 +1041,7 @@ rkvs_status rkvs_namespace_list_keys(rkvs_namespace* ns, rkvs_list** keys, rkvs_
 
 /* Begins a walk through all keys, in no particular order. A key that is there during the whole walk
  * comes exactly once, whatever is written and resized meanwhile. `options`: NULL = all, with
- * values. */
+ * values. Works on every handle: of a namespace that has ended the steps say so. */
 rkvs_status rkvs_namespace_scan_open(rkvs_namespace* ns, const rkvs_scan_options* options,
                                      rkvs_scan** scan, rkvs_error** error);
 /* Up to `limit` items with keys, values and versions, fewer where a step found fewer; none is

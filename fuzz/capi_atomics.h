@@ -41,7 +41,7 @@ class AtomicSteps : public SpaceSteps {
     }
     using Op = AtomicBatch::Op;
     const auto op = static_cast<Op>(input_.below(static_cast<uint32_t>(Op::kCheckAbsent) + 1));
-    const std::string& key = content.bytes.emplace_back(key_of(input_));
+    const std::string& key = content.bytes.emplace_back(c_key_of(input_));
     const std::string& value = content.bytes.emplace_back(number_or_value_of(input_));
     AtomicBatch::Operation operation{.op = op, .key = key};
     const Argument k = argument_of(input_, key);

@@ -108,6 +108,13 @@ class Calls {
     }
     forget();
   }
+  // Waits for calls on the whole store.
+  void settle_wide(const Store* store) {
+    for (size_t i = 0; i < pending_.size(); ++i) {
+      if (pending_[i]->call.store.get() == store && !pending_[i]->call.space) settle(*pending_[i]);
+    }
+    forget();
+  }
   void settle_all() {
     for (size_t i = 0; i < pending_.size(); ++i) settle(*pending_[i]);
     forget();
@@ -120,12 +127,6 @@ class Calls {
       call.also.insert({status, RKVS_E_CANCELLED});
     }
   }
-  bool is_any_on(const Store* store) const {
-    return std::any_of(pending_.begin(), pending_.end(), [&](const auto& pending) {
-      return !pending->settled && pending->call.store.get() == store;
-    });
-  }
-
   // Makes the call in a form that the input says. What it may meet is settled.
   void make(Call call, rkvs_namespace* handle = nullptr) {
     const uint32_t form = call.later ? input_.below(8) : 0;

@@ -35,6 +35,9 @@ class Run : public AtomicSteps {
 
   void run() {
     open();
+    // Most of what follows needs these.
+    create();
+    make_queue();
     for (int n = 0; n < kMostSteps && !input_.empty(); ++n) step();
     finish();
   }

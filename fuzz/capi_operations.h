@@ -110,6 +110,13 @@ inline WriteOptions c_options_of(FuzzInput& input) {
   }
 }
 
+// Mostly of few, so that calls meet.
+inline std::string c_key_of(FuzzInput& input) {
+  static const std::array<const char*, 3> keys = {"a", "b", ""};
+  const uint32_t kind = input.below(8);
+  return kind < 6 ? keys[kind % keys.size()] : key_of(input);
+}
+
 // One argument of bytes.
 struct Argument {
   Block block{};
@@ -147,7 +154,7 @@ inline Call key_call(FuzzInput& input, const NamespaceRef& ns) {
                                                                 RKVS_OP_DECREMENT};
   KeyCall what;
   what.kind = input.pick(kinds);
-  what.key = key_of(input);
+  what.key = c_key_of(input);
   const rkvs_operation_kind kind = what.kind;
   rkvs_namespace* const handle = ns.handle;
 
@@ -325,7 +332,7 @@ inline Call batch_call(FuzzInput& input, const NamespaceRef& ns) {
   const bool packed = input.flag();
   rkvs_batch_mode mode = atomic ? RKVS_ALL_OR_NOTHING : RKVS_BEST_EFFORT;
   Texts keys(input.below(6));
-  for (std::string& key : keys) key = key_of(input);
+  for (std::string& key : keys) key = c_key_of(input);
   Texts texts(writes ? keys.size() : 0);
   for (std::string& text : texts) text = value_of(input);
   WriteOptions with;

@@ -200,6 +200,7 @@ class StoreSteps : public CapiState {
     if (ref == nullptr) return;
     const auto store = ref->store;
     const std::string name = name_of(input_);
+    calls_.settle_wide(store.get());
     auto it = store->spaces.find(name);
     // Now and then operations on it are on.
     if (input_.below(4) != 0 || it == store->spaces.end()) calls_.settle(store.get(), nullptr);

@@ -106,6 +106,7 @@ def built(preset, targets, log):
 
 def fresh_log(name):
     log = LOGS / (name + ".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         log.unlink()
     return log
