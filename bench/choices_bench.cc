@@ -2,9 +2,8 @@
 //
 //   choices_bench shards [KEYS] [ROUNDS]   entries a shard: get, set and batch get by shard count
 //   choices_bench header [KEYS] [ROUNDS]   20 bytes of entry header against 32
-//   choices_bench mover  [KEYS]            who moves the buckets of an automatic resize: the
-//   longest
-//                                          waits of a thread that inserts
+//   choices_bench mover  [KEYS]            who moves the buckets of an automatic resize: how long
+//                                          a thread that inserts waits at most
 //   choices_bench pages  [KEYS] [ROUNDS] [JSON]
 //                                          with transparent huge pages and without, each in a
 //                                          process of its own: fill, get, put
