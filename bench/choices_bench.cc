@@ -2,12 +2,18 @@
 //
 //   choices_bench shards [KEYS] [ROUNDS]   entries a shard: get, set and batch get by shard count
 //   choices_bench header [KEYS] [ROUNDS]   20 bytes of entry header against 32
-//   choices_bench mover  [KEYS]            who moves the buckets of an automatic resize: the
-//   longest
-//                                          waits of a thread that inserts
+//   choices_bench mover  [KEYS]            who moves the buckets of an automatic resize: how long
+//                                          a thread that inserts waits at most
+//   choices_bench pages  [KEYS] [ROUNDS] [JSON]
+//                                          with transparent huge pages and without, each in a
+//                                          process of its own: fill, get, put
 //
 // docs/design.md says what was chosen and shows the figures.
+#include <sys/prctl.h>
+
+#include <array>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -15,6 +21,7 @@
 
 #include "base/arena.h"
 #include "bench/measure.h"
+#include "bench/report.h"
 #include "bench/stores/map_store.h"
 #include "bench/stores/rkvs_store.h"
 #include "bench/workload.h"
@@ -219,6 +226,61 @@ void mover(size_t count) {
   }
 }
 
+// --- pages ---------------------------------------------------------------------------------------
+
+// In the child: nanoseconds a key to fill, get and put.
+void fill_and_use(size_t count) {
+  const std::vector<std::string> keys = make_keys(count);
+  const std::vector<uint32_t> access = random_order(count, 2);
+  RkvsStore store(NamespaceConfig{});
+  const auto time = [&](const std::vector<uint32_t>& order, auto work) {
+    const auto start = Clock::now();
+    for (const uint32_t i : order) work(keys[i]);
+    std::printf("%.2f ", seconds_since(start) * 1e9 / static_cast<double>(count));
+  };
+  time(random_order(count, 1), [&](const std::string& key) { store.put(key, kValue); });
+  time(access, [&](const std::string& key) {
+    Value value;
+    expect(store.get(key, value));
+  });
+  time(access, [&](const std::string& key) { store.put(key, kValue); });
+}
+
+void pages(const char* self, size_t count, size_t rounds, const char* json_file) {
+  const char* const kOperations[] = {"fill", "get", "put"};
+  std::array<std::vector<double>, std::size(kOperations)> with, without, ratios;
+  for (size_t round = 0; round < rounds; ++round) {
+    for (size_t turn = 0; turn < 2; ++turn) {
+      const bool huge = (round + turn) % 2 == 0;
+      const std::string command =
+          "'" + std::string(self) + "' page_child " + std::to_string(count) + (huge ? " 1" : " 0");
+      std::FILE* const child = ::popen(command.c_str(), "r");
+      expect(child != nullptr);
+      for (auto& figures : huge ? with : without) {
+        double ns = 0;
+        expect(std::fscanf(child, "%lf", &ns) == 1);
+        figures.push_back(ns);
+      }
+      expect(::pclose(child) == 0);
+    }
+    for (size_t i = 0; i < ratios.size(); ++i) {
+      ratios[i].push_back(without[i].back() / with[i].back());
+    }
+  }
+  const Options options(0, nullptr, {{"json", json_file}});
+  Report report("pages", options);
+  for (size_t i = 0; i < ratios.size(); ++i) {
+    report.row({{"operation", kOperations[i]},
+                {"keys", count},
+                {"with_ns", median(with[i])},
+                {"without_ns", median(without[i])},
+                {"ratio", median(ratios[i])}});
+    std::printf("%-5s with huge pages %7.1f ns, without %7.1f ns  x%.2f\n", kOperations[i],
+                median(with[i]), median(without[i]), median(ratios[i]));
+  }
+  report.write();
+}
+
 int main_of(int argc, char** argv) {
   const std::string_view question = argc > 1 ? argv[1] : "";
   const auto number = [&](int i, size_t otherwise) {
@@ -230,8 +292,13 @@ int main_of(int argc, char** argv) {
     header(number(2, 1'000'000), number(3, 9));
   } else if (question == "mover") {
     mover(number(2, 4'000'000));
+  } else if (question == "pages") {
+    pages(argv[0], number(2, 1'000'000), number(3, 7), argc > 4 ? argv[4] : "");
+  } else if (question == "page_child") {
+    if (number(3, 1) == 0) expect(::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
+    fill_and_use(number(2, 1'000'000));
   } else {
-    std::fprintf(stderr, "usage: choices_bench shards|header|mover [KEYS] [ROUNDS]\n");
+    std::fprintf(stderr, "usage: choices_bench shards|header|mover|pages [KEYS] [ROUNDS]\n");
     return 1;
   }
   return 0;

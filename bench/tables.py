@@ -111,6 +111,11 @@ class Tables:
             lines.append(line)
         return table(header, lines)
 
+    def pages(self):
+        return table(["", "with, ns", "without, ns", "without / with"],
+                     [[row["operation"], short(row["with_ns"]), short(row["without_ns"]),
+                       f"{row['ratio']:.2f}"] for row in self.rows("pages")])
+
     def instructions(self):
         rows = self.rows("instructions")
         operations = list(dict.fromkeys(row["operation"] for row in rows))
