@@ -142,6 +142,7 @@ class AtomicSteps : public SpaceSteps {
         return space.map.play(data, operations[i]);
       });
     }
+    if (space.closed) call.also = {RKVS_E_INVALID_ARGUMENT};
     rkvs_namespace* const handle = ref->handle;
     rkvs_atomic_batch* const batch = atomic->handle;
     call.now = [=](rkvs_completion& c, rkvs_error** e) {

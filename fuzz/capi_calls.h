@@ -363,7 +363,11 @@ class Calls {
       call.undo();
       return rkvs_completion_clear(&completion);
     }
-    expect(completion.status, expected.status);
+    if (completion.status != expected.status) {
+      RKVS_FUZZ_FAIL("operation " + std::to_string(call.kind) + ": " +
+                     rkvs_status_name(completion.status) + " where " +
+                     rkvs_status_name(expected.status) + " was expected");
+    }
     if (told) {
       const int64_t index = rkvs_error_index(completion.error);
       if (expected.items && completion.status < 0) {

@@ -171,7 +171,7 @@ inline Expected expect(Space& space, const KeyCall& call) {
       const bool valid = ModelMap::are_valid(call.options) &&
                          (call.options.expire_after || call.options.expire_at);
       if (!valid) {
-        answer(StatusCode::kInvalidArgument);
+        expected.status = RKVS_E_INVALID_ARGUMENT;  // of what has ended too
       } else if (find()) {
         found->second.expires_at = map.expiry(call.options, false, 0);
       }

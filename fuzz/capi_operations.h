@@ -199,6 +199,8 @@ inline Call key_call(FuzzInput& input, const NamespaceRef& ns) {
                                               : counter.refused;
   call.undo = [space = ns.space, before = ns.space->data()] { space->data() = before; };
   if (call.refused == RKVS_OK) call.expected = expect(*ns.space, what);
+  // Which of two mistakes is told is not said anywhere.
+  if (ns.space->closed) call.also = {RKVS_E_INVALID_ARGUMENT};
 
   const uint64_t version = what.version;
   const int64_t delta = what.delta;
@@ -392,6 +394,7 @@ inline Call batch_call(FuzzInput& input, const NamespaceRef& ns) {
       });
     }
   }
+  if (space.closed) call.also = {RKVS_E_INVALID_ARGUMENT};
   rkvs_namespace* const handle = ns.handle;
   const size_t n = keys.size();
   call.now = [=](rkvs_completion& c, rkvs_error** e) -> rkvs_status {

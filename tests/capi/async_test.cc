@@ -45,6 +45,9 @@ TEST_F(CApiAsync, InlineIsDoneAtOnceAndToldToNobody) {
             RKVS_DONE);
   EXPECT_EQ(out.status, RKVS_NOT_FOUND);
   EXPECT_EQ(out.error, nullptr);
+  ASSERT_EQ(rkvs_namespace_exists_async(world.ns, "absent", 6, &how, &out, nullptr, nullptr),
+            RKVS_DONE);
+  EXPECT_EQ(out.status, RKVS_NOT_FOUND);
   ASSERT_EQ(
       rkvs_namespace_increment_async(world.ns, "k1", 2, 1, nullptr, &how, &out, nullptr, nullptr),
       RKVS_DONE);
