@@ -347,20 +347,20 @@ Status Autosave::save(Task& task, const Job& job, const AutosaveChanges& before)
     status = StatusCode::kNoMemory;
   }
   const auto took = clock_.now() - began;
-  bool ended = false;
+  // The namespace was deleted, and its task is about to end or has ended: no failure, and no news
+  // to who has deleted it.
+  const bool is_gone = status.code() == StatusCode::kNamespaceNotFound;
   bool was_failing = false;
   {
     const MutexLock lock(mutex_);
-    ended = !task.running && !closing_;
-    was_failing = std::exchange(task.failing, !status.ok());
+    was_failing = std::exchange(task.failing, !status.ok() && !is_gone);
     record_outcome(task, before, status, std::move(file), took);
     saving_ = nullptr;
     changed_.notify_all();
   }
   if (status.ok()) {
     if (was_failing) tell(LogLevel::kInfo, task, "succeeds again");
-  } else if (!ended || status.code() != StatusCode::kNamespaceNotFound) {
-    // That a namespace is gone is no news to who has deleted it.
+  } else if (!is_gone) {
     tell(LogLevel::kError, task, "failed: ", status_code_name(status.code()), ": ",
          status.message());
   }
@@ -378,9 +378,11 @@ void Autosave::record_outcome(Task& task, const AutosaveChanges& before, const S
     figures.last_success = clock_.wall_time();
     figures.skipped_ticks += task.schedule->saved(now, before);
   } else {
-    ++figures.failures;
-    figures.last_failure = clock_.wall_time();
-    figures.last_error = status;
+    if (status.code() != StatusCode::kNamespaceNotFound) {
+      ++figures.failures;
+      figures.last_failure = clock_.wall_time();
+      figures.last_error = status;
+    }
     figures.skipped_ticks += task.schedule->failed(now);
   }
 }

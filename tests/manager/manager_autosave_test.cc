@@ -862,7 +862,10 @@ TEST(ManagerAutosaveStress, TasksComeAndGoWithTheirNamespaces) {
       while (!stop.load()) {
         const auto list = manager.list_autosave_tasks();
         ASSERT_OK(list);
-        for (const AutosaveStatus& status : *list) EXPECT_EQ(status.failures, 0U);
+        for (const AutosaveStatus& status : *list) {
+          EXPECT_EQ(status.failures, 0U)
+              << status.namespace_name << ": " << status.last_error.to_string();
+        }
         // Others stop and delete meanwhile.
         EXPECT_OK(manager.start_missing_autosave_tasks());
         std::this_thread::sleep_for(1ms);
