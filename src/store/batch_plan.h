@@ -59,14 +59,16 @@ class BatchPlan {
     }
   }
 
-  // Shard::prepare_write for all items: each may make one entry leave its shard. With the locks
+  // Shard::prepare_write for all items, each of which may make so many entries leave its shard: the
+  // one that it takes the place of, and where what it writes can have expired already, that as
+  // well, which is new, but a save may hold back what is new (ShardImage::holds). With the locks
   // held exclusively. False where there is no memory; throws std::bad_alloc as well.
-  bool prepare_write() const RKVS_NO_THREAD_SAFETY_ANALYSIS {
+  bool prepare_write(size_t per_item) const RKVS_NO_THREAD_SAFETY_ANALYSIS {
     std::vector<uint32_t> leaving;
     for (size_t i = 0; i < size(); ++i) {
       if (!shard(i).is_being_saved()) continue;
       leaving.resize(kMaxShardCount);
-      ++leaving[shards_[i]];
+      leaving[shards_[i]] += static_cast<uint32_t>(per_item);
     }
     for (uint32_t index = 0; index < leaving.size(); ++index) {
       if (leaving[index] != 0 && !set_[index].prepare_write(leaving[index])) return false;

@@ -144,7 +144,7 @@ class AtomicCall {
           gone.reserve(gone.size() + 2 * operations_.size());
           play({usage.keys_fitting(), usage.bytes_fitting()});
           if (call_.fails_by_items()) return true;
-          no_memory = !make_room() || !plan_.prepare_write();
+          no_memory = !make_room() || !plan_.prepare_write(self_.has_expiries() ? 2 : 1);
           if (!no_memory && !missing_.empty()) {
             charge.settle();
             lock.unlock();

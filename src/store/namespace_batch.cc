@@ -127,7 +127,7 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
         });
         if (batch.fails_by_items()) return true;
       }
-      if (!plan.prepare_write()) throw std::bad_alloc();
+      if (!plan.prepare_write(1)) throw std::bad_alloc();
       uint64_t count = 0;
       plan.for_each([&](size_t i) {
         Shard& shard = plan.shard(i);
@@ -229,7 +229,7 @@ class SetSlice {
             batch_.fails_by_items();
             return true;
           }
-          no_memory = !make_room() || !plan_.prepare_write() || !prepare_expiries();
+          no_memory = !make_room() || !plan_.prepare_write(is_over_ ? 2 : 1) || !prepare_expiries();
           if (!no_memory && !missing_.empty()) {
             lock.unlock();
             no_memory = !TableMemory::add_spares(missing_.data(), missing_.size());

@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "base/schedule.h"
+
 namespace rkvs::internal {
 
 using AllWriteLock = AllLock<Access::kWrite>;
@@ -28,7 +30,9 @@ Result<std::span<Entry* const>> NamespaceImage::entries(uint32_t shard) {
     }
   }
   if (selects) {
+    RKVS_SCHEDULE_POINT();
     image.select(held_version);
+    RKVS_SCHEDULE_POINT();
     image.save->selecting.store(false, std::memory_order_release);
   }
   return std::span<Entry* const>(image.entries);

@@ -30,7 +30,7 @@ class NamespaceImage {
 
   uint32_t shard_count() const { return attached_; }
   // The entries of one shard, which stay as they are until release() or the end of the cut.
-  // NoMemory. Used by one thread at a time.
+  // NoMemory. By one thread at a time for all namespaces of a cut.
   Result<std::span<Entry* const>> entries(uint32_t shard);
   // Gives back what entries() took, and lets the shard go, unless other shards' images need it:
   // from here on its writers keep nothing back. To be called once, when the save is through with

@@ -1,12 +1,13 @@
 // Every operation, with each of its allocations failing in turn: the n-th call of operator new, or
 // the n-th block of the Arena, once or from then on, for every n until the operation needs no more.
 // It answers NoMemory or succeeds, throws nothing, changes all or nothing, leaks nothing, and
-// leaves a store that works.
+// leaves a store that works. The same while a save is on, which finds what was there when it began.
 #include <gtest/gtest.h>
 #include <rkvs/all.h>
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <ostream>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "store/namespace_image.h"
 #include "tests/manager/failing_new.h"
 #include "tests/manager/manager_test_util.h"
 
@@ -145,11 +147,36 @@ void expect_sound(Store& store) {
   EXPECT_OK(store.manager.delete_namespace("\x21 probe"));
 }
 
+// A save of one namespace that has begun and gone no further.
+std::unique_ptr<internal::Cut> begin_save(const Namespace& ns) {
+  const std::shared_ptr<NamespaceImpl> impl(&NamespaceImpl::of(ns), [ns](NamespaceImpl*) {});
+  auto cut = internal::Cut::take({impl});
+  EXPECT_OK(cut);
+  return cut.ok() ? *std::move(cut) : nullptr;
+}
+
+Contents content_of(internal::Cut& cut) {
+  Contents found;
+  internal::NamespaceImage& image = cut.namespaces().front();
+  for (uint32_t shard = 0; shard < image.shard_count(); ++shard) {
+    const auto entries = image.entries(shard);
+    EXPECT_OK(entries);
+    if (!entries.ok()) return {};
+    for (const internal::Entry* entry : *entries) found.emplace(entry->key(), entry->value());
+    image.release(shard);
+  }
+  return found;
+}
+
+enum class During { kNothing, kSave };
+
 // One run on a store of its own; true if it needed fewer than `n` allocations.
 template <typename Arm, typename Disarm>
-bool run_once(const Operation& operation, Arm arm, Disarm disarm) {
+bool run_once(const Operation& operation, Arm arm, Disarm disarm,
+              During during = During::kNothing) {
   Store store;
   const View before(store);
+  const auto save = during == During::kSave ? begin_save(store.users) : nullptr;
   StatusCode code = StatusCode::kInternal;
   bool threw = false;
   arm();
@@ -172,6 +199,9 @@ bool run_once(const Operation& operation, Arm arm, Disarm disarm) {
         << "it does not work afterwards";
     expect_sound(store);
   }
+  if (save != nullptr) {
+    EXPECT_TRUE(content_of(*save) == before.contents) << "the save has found something else";
+  }
   return !failed;
 }
 
@@ -182,6 +212,15 @@ void expect_no_leak(Run run) {
   const size_t before = Arena::stats().bytes_in_use;
   std::thread(run).join();
   EXPECT_EQ(Arena::stats().bytes_in_use, before) << "blocks of the arena leaked";
+}
+
+// Whether a save has anything to do with it.
+bool changes_entries(const Operation& operation) {
+  Store store;
+  const NamespaceImpl& impl = NamespaceImpl::of(store.users);
+  const uint64_t before = impl.changes();
+  operation.call(store);
+  return operation.in_parts || impl.changes() != before;
 }
 
 class AllocationFailure : public ::testing::TestWithParam<Operation> {};
@@ -206,19 +245,32 @@ TEST_P(AllocationFailure, OfOperatorNewIsNoMemoryOrHarmless) {
   }
 }
 
-TEST_P(AllocationFailure, OfTheArenaIsNoMemoryOrHarmless) {
+TEST_P(AllocationFailure, OfOperatorNewDuringASaveIsNoMemoryOrHarmless) {
   directory();
+  bool done = !changes_entries(GetParam());
+  for (int64_t n = 1; !done && !HasFailure(); ++n) {
+    SCOPED_TRACE("allocation " + std::to_string(n));
+    expect_no_leak([&] {
+      done = run_once(
+          GetParam(), [&] { fail_allocations_of_this_thread(n, false); }, stop_failing_allocations,
+          During::kSave);
+    });
+    ASSERT_LT(n, 20'000);
+  }
+}
+
+void sweep_arena(const Operation& operation, During during) {
   // The arena does not say whether the failure has come: the sweep ends where nothing has changed
   // for a while.
   constexpr int kEnough = 12;
   int unharmed = 0;
-  for (int64_t n = 1; unharmed < kEnough && !HasFailure(); ++n) {
+  for (int64_t n = 1; unharmed < kEnough && !::testing::Test::HasFailure(); ++n) {
     SCOPED_TRACE("block " + std::to_string(n));
-    Operation watched = GetParam();
+    Operation watched = operation;
     bool first = true;
     StatusCode first_code = StatusCode::kInternal;
     watched.call = [&](Store& store) {
-      const StatusCode code = GetParam().call(store);
+      const StatusCode code = operation.call(store);
       if (std::exchange(first, false)) first_code = code;
       return code;
     };
@@ -228,11 +280,22 @@ TEST_P(AllocationFailure, OfTheArenaIsNoMemoryOrHarmless) {
           [] {
             Arena::fail_nth_allocation_for_testing(0);
             return true;
-          });
+          },
+          during);
     });
     unharmed = first_code == StatusCode::kNoMemory ? 0 : unharmed + 1;
     ASSERT_LT(n, 20'000);
   }
+}
+
+TEST_P(AllocationFailure, OfTheArenaIsNoMemoryOrHarmless) {
+  directory();
+  sweep_arena(GetParam(), During::kNothing);
+}
+
+TEST_P(AllocationFailure, OfTheArenaDuringASaveIsNoMemoryOrHarmless) {
+  directory();
+  if (changes_entries(GetParam())) sweep_arena(GetParam(), During::kSave);
 }
 
 // Ok as well when the task is running already.

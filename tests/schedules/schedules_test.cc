@@ -19,6 +19,7 @@
 #include "tests/schedules/scheduler.h"
 #include "tests/support/linearizable_store.h"
 #include "tests/support/namespace_util.h"
+#include "tests/support/one_writer.h"
 
 namespace rkvs::testing {
 namespace {
@@ -75,6 +76,7 @@ std::optional<std::map<std::string, std::string>> saved(const Namespace& ns) {
       const bool is_new = found.emplace(entry->key(), entry->value()).second;
       EXPECT_TRUE(is_new) << entry->key() << " is in two shards";
     }
+    image.release(i);
   }
   EXPECT_EQ(found.size(), image.keys);
   return found;
@@ -433,6 +435,36 @@ TEST(Schedules, OfASaveFindOneInstant) {
                       EXPECT_EQ(count_of(*ns), 5u);
                       expect_at_rest(*ns);
                     }};
+  });
+}
+
+// Whatever becomes of the entries that it has not come to, is looking at, or is through with.
+TEST(Schedules, OfSavesFindAStateThatThereWas) {
+  explore(2500, [](uint64_t seed) {
+    const KeyHash hash(0x5EED, seed % 5 == 0 ? testing::kWeakMask : ~uint64_t{0});
+    auto ns = std::make_shared<Namespace>(make_namespace({.shard_count = kShards}, hash));
+    auto writer = std::make_shared<OneWriter>(*ns, seed, 5);
+    for (int i = 0; i < 6; ++i) writer->change();
+    const auto write = [=] {
+      for (int i = 0; i < 6; ++i) writer->change();
+    };
+    const auto save = [=] {
+      const size_t from = writer->done();
+      const auto cut = Cut::take({impl_of(*ns)});
+      const size_t to = writer->begun();
+      ASSERT_TRUE(is_ok(cut));
+      const auto found = OneWriter::content(**cut, [](uint32_t) { RKVS_SCHEDULE_POINT(); });
+      writer->expect_was_there(found, from, to);
+    };
+    std::vector<std::function<void()>> bodies = {write, save};
+    if (seed % 2 == 0) {
+      bodies.push_back([=] {
+        EXPECT_TRUE(is_ok(ns->resize_shards(kMoreShards)));
+        EXPECT_TRUE(is_ok(ns->resize_shards(1)));
+      });
+    }
+    if (seed % 3 == 0) bodies.push_back(save);
+    return Scenario{.bodies = std::move(bodies), .check = [=] { expect_at_rest(*ns); }};
   });
 }
 

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/one_writer.h"
+
 namespace rkvs::internal {
 namespace {
 
@@ -187,6 +189,73 @@ TEST(Cut, D7_NeverSplitsABatchWhileShardsAreResized) {
   for (auto& thread : threads) thread.join();
   const auto last = cut_of({impl});
   EXPECT_EQ(sum(content(last->namespaces().front())), kAccounts * kStart);
+}
+
+TEST(Cut, IsAStateThatThereWasHoweverEntriesLeave) {
+  const auto impl = make({.shard_count = 3});
+  Namespace ns = NamespaceImpl::handle(impl);
+  testing::OneWriter writer(ns, 7, 40);
+  for (int i = 0; i < 100; ++i) writer.change();
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int i = 0; !stop && i < 20'000; ++i) writer.change();
+  });
+  threads.emplace_back([&] {
+    for (uint32_t i = 0; !stop; ++i) ASSERT_TRUE(ns.resize_shards(1 + i * 5 % 13).ok());
+  });
+  const auto save = [&] {
+    for (int i = 0; i < 60; ++i) {
+      const size_t from = writer.done();
+      const auto cut = cut_of({impl});
+      const size_t to = writer.begun();
+      writer.expect_was_there(testing::OneWriter::content(*cut, [](uint32_t) {}), from, to);
+    }
+  };
+  std::thread second(save);
+  save();
+  second.join();
+  stop = true;
+  for (auto& thread : threads) thread.join();
+}
+
+// What leaves a table while a save tells new entries from old ones is held back, however new it is:
+// of a write that expires at once that is the old entry and the one that it wrote.
+TEST(Cut, HasRoomForBothEntriesThatAWriteWhichExpiresAtOnceRemoves) {
+  const auto impl = make({.shard_count = 1});
+  Namespace ns = NamespaceImpl::handle(impl);
+  const auto key = [](int i) { return "k" + std::to_string(i); };
+  const WriteOptions over = {.expire_at =
+                                 std::chrono::system_clock::time_point(std::chrono::seconds(1))};
+  // As many as make a graveyard grow, more and fewer.
+  for (const int count : {1, 62, 63, 64, 126, 200}) {
+    for (const int way : {0, 1, 2}) {
+      std::vector<std::string> keys;
+      for (int i = 0; i < count; ++i) keys.push_back(key(i));
+      for (const std::string& name : keys) ASSERT_TRUE(ns.put(name, "old").ok());
+      SaveMark mark;
+      ShardImage image;
+      impl->shards().begin_save();
+      {
+        const WriterLock lock(impl->shards()[0].mutex);
+        impl->shards()[0].attach(image, mark);
+      }
+      mark.selecting = true;
+      if (way == 2) {
+        AtomicBatch batch;
+        for (const std::string& name : keys) batch.set(name, "new", over);
+        ASSERT_TRUE(ns.apply(batch).is_success());
+      } else {
+        std::vector<KeyValue> items;
+        for (const std::string& name : keys) items.push_back({name, "new"});
+        const auto mode = way == 0 ? BatchMode::kAllOrNothing : BatchMode::kBestEffort;
+        ASSERT_TRUE(ns.set_multiple(items, mode, over).is_success());
+      }
+      EXPECT_EQ(image.graveyard.size(), 2 * keys.size());
+      impl->shards().end_save(mark);
+      EXPECT_EQ(ns.list_keys()->size(), 0U);
+    }
+  }
 }
 
 TEST(Cut, IsOneInstantOfAllNamespaces) {
