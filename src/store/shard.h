@@ -158,8 +158,9 @@ class alignas(64) Shard {
   // memory.
   bool prepare_collisions(size_t count) RKVS_REQUIRES(mutex);
 
-  // To be called before the changes below, with the number of entries that may leave the table:
-  // makes room in the graveyards of the saves that are on. False where there is no memory.
+  // To be called before the changes below, with the number of entries that may leave the table,
+  // those that have only just come included: makes room in the graveyards of the saves that are on.
+  // False where there is no memory.
   bool prepare_write(size_t leaving) RKVS_REQUIRES(mutex) {
     return images_ == nullptr || prepare_graveyards(leaving);
   }

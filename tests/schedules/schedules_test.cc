@@ -456,13 +456,17 @@ TEST(Schedules, OfSavesFindAStateThatThereWas) {
       const auto found = OneWriter::content(**cut, [](uint32_t) { RKVS_SCHEDULE_POINT(); });
       writer->expect_was_there(found, from, to);
     };
+    const auto cancel = CancelToken::create();
     std::vector<std::function<void()>> bodies = {write, save};
     if (seed % 2 == 0) {
       bodies.push_back([=] {
-        EXPECT_TRUE(is_ok(ns->resize_shards(kMoreShards)));
+        // Up, and maybe back on the way.
+        const StatusCode code = ns->resize_shards(kMoreShards, {.cancel = cancel}).code();
+        EXPECT_TRUE(code == StatusCode::kOk || code == StatusCode::kCancelled);
         EXPECT_TRUE(is_ok(ns->resize_shards(1)));
       });
     }
+    if (seed % 4 == 0) bodies.push_back([=] { cancel.cancel(); });
     if (seed % 3 == 0) bodies.push_back(save);
     return Scenario{.bodies = std::move(bodies), .check = [=] { expect_at_rest(*ns); }};
   });
