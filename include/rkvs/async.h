@@ -46,8 +46,9 @@
 //
 // Without memory. What finds none is NoMemory, to the handler, and has done nothing. Where there is
 // none for what a call itself needs, its arguments or the handler's place in its executor's queue,
-// the initiating function throws std::bad_alloc, and the handler is destroyed: an operation on a few
-// keys may have been done then. A worker thread that finds no place for the handler destroys it.
+// the initiating function throws std::bad_alloc, and the handler is destroyed: an operation on a
+// few keys may have been done then. A worker thread that finds no place for the handler destroys
+// it.
 #ifndef RKVS_ASYNC_H_
 #define RKVS_ASYNC_H_
 
