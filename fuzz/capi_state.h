@@ -2,23 +2,20 @@
 #ifndef RKVS_FUZZ_CAPI_STATE_H_
 #define RKVS_FUZZ_CAPI_STATE_H_
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
-#include <system_error>
 
 #include "capi/rkvs.h"
 #include "fuzz/capi_calls.h"
 #include "fuzz/capi_handles.h"
 #include "fuzz/capi_model.h"
 #include "fuzz/capi_operations.h"
+#include "fuzz/fuzz_directory.h"
 #include "fuzz/fuzz_input.h"
 
 namespace rkvs::fuzz {
@@ -33,25 +30,6 @@ inline const char* name_of(FuzzInput& input) {
 }
 inline bool is_valid_name(const std::string& name) {
   return !name.empty() && name.size() <= 128 && name != "\n";
-}
-
-inline const std::filesystem::path& directory() {
-  static const struct Made {
-    Made() {
-      const std::filesystem::path memory = "/dev/shm";
-      const auto base =
-          std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
-      std::string name = (base / "rkvs_fuzz_XXXXXX").string();
-      RKVS_FUZZ_CHECK(mkdtemp(name.data()) != nullptr);
-      path = name;
-    }
-    ~Made() {
-      std::error_code ignored;
-      std::filesystem::remove_all(path, ignored);
-    }
-    std::filesystem::path path;
-  } made;
-  return made.path;
 }
 
 // What a file holds.

@@ -1,7 +1,6 @@
 // Namespaces that come and go, names of all kinds, handles that outlive them, and now and then a
 // round trip through a file.
 #include <rkvs/manager.h>
-#include <stdlib.h>
 
 #include <array>
 #include <filesystem>
@@ -15,6 +14,7 @@
 
 #include "fuzz/checked_namespace.h"
 #include "fuzz/fuzz_choices.h"
+#include "fuzz/fuzz_directory.h"
 #include "fuzz/fuzz_input.h"
 
 namespace {
@@ -28,6 +28,7 @@ using rkvs::StorageConfig;
 using rkvs::StorageManager;
 using rkvs::StorageOptions;
 using rkvs::fuzz::CheckedNamespace;
+using rkvs::fuzz::directory;
 using rkvs::fuzz::FuzzInput;
 
 constexpr int kMostOperations = 100;
@@ -143,26 +144,6 @@ NamespaceConfig any_config(FuzzInput& input) {
     default: break;
   }
   return config;
-}
-
-// One directory for the whole run, in memory where the system has such a place.
-const std::filesystem::path& directory() {
-  static const struct Made {
-    Made() {
-      const std::filesystem::path memory = "/dev/shm";
-      const auto base =
-          std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path();
-      std::string name = (base / "rkvs_fuzz_XXXXXX").string();
-      RKVS_FUZZ_CHECK(mkdtemp(name.data()) != nullptr);
-      path = name;
-    }
-    ~Made() {
-      std::error_code ignored;
-      std::filesystem::remove_all(path, ignored);
-    }
-    std::filesystem::path path;
-  } made;
-  return made.path;
 }
 
 // What a file holds, for when it is loaded again.
