@@ -143,7 +143,7 @@ size_t resident_bytes() { return process_memory().resident; }
 bool holds_in_child(const std::function<bool()>& function) {
   std::fflush(nullptr);
   const pid_t child = ::fork();
-  if (child == 0) ::_exit(function() ? 0 : 1);
+  if (child == 0) testing::end_child(function() ? 0 : 1);
   int status = 0;
   return child > 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) &&
          WEXITSTATUS(status) == 0;

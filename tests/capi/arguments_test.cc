@@ -507,7 +507,7 @@ TEST(CApi, AForkedChildIsToldSoAndMayReleaseEverything) {
     if (rkvs_value_size(world.value) != 5) _exit(4);
     if (std::memcmp(rkvs_value_data(world.value), "value", 5) != 0) _exit(5);
     world.~World();
-    _exit(0);
+    testing::end_child(0);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);

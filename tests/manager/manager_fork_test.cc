@@ -37,7 +37,7 @@ class ManagerFork : public ::testing::Test {
     if (child == 0) {
       // Not for ever, where it waits for what is not there.
       ::alarm(60);
-      ::_exit(function());
+      testing::end_child(function());
     }
     int status = 0;
     EXPECT_EQ(::waitpid(child, &status, 0), child);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <rkvs/status.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -23,7 +24,19 @@ inline void PrintTo(const Status& status, std::ostream* out) { *out << status.to
 
 }  // namespace rkvs
 
+#ifdef RKVS_COVERAGE
+extern "C" void __gcov_dump(void);  // NOLINT(bugprone-reserved-identifier): libgcov's own name
+#endif
+
 namespace rkvs::testing {
+
+// _exit() for children of a fork: where coverage is measured, what the child has executed counts.
+[[noreturn]] inline void end_child(int status) {
+#ifdef RKVS_COVERAGE
+  __gcov_dump();
+#endif
+  ::_exit(status);
+}
 
 inline const Status& status_of(const Status& status) { return status; }
 template <typename T>
