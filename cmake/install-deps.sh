@@ -8,7 +8,7 @@ set -eu
 packages="
   g++ make cmake ninja-build pkg-config
   clang-14 libclang-rt-14-dev llvm-14 clang-format-14 clang-tidy-14
-  abigail-tools gcovr"
+  abigail-tools"
 
 # What cmake/bundle-abseil.sh unpacks Debian's source of Abseil with.
 packages="$packages dpkg-dev"

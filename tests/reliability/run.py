@@ -13,7 +13,9 @@ as long as sources and --hours are the same; --fresh begins again. build/reliabi
 written after each stage: what ran, for how long, with what result and which figures. The exit status
 is 0 when every stage passed, 1 when one did not, 130 when the run was ended.
 
-Needs Python 3.9 and nothing else.
+Needs Python 3.10 and nothing else. For the coverage, gcovr (tests/reliability/requirements.txt) is
+installed with pip into build/gcovr; --coverage-report makes the figures and pages of what the tests
+have executed so far, and runs none.
 """
 
 import argparse
@@ -274,18 +276,53 @@ def coverage(stage, factor):
     return measure(passed, log)
 
 
+def installed_gcovr(log):
+    """The program, in an environment of its own; None where it cannot be had."""
+    requirements = SOURCE / "tests/reliability/requirements.txt"
+    place = BUILD / "gcovr"
+    done = place / "requirements.txt"
+    if not done.exists() or done.read_text() != requirements.read_text():
+        if (run([sys.executable, "-m", "venv", "--clear", place], log) != 0 or
+                run([place / "bin/pip", "install", "--quiet", "-r", requirements], log) != 0):
+            return None
+        done.write_text(requirements.read_text())
+    return place / "bin/gcovr"
+
+
 def measure(passed, log):
+    """What gcovr.cfg counts, in figures and as pages."""
+    gcovr = installed_gcovr(log)
+    if gcovr is None:
+        return False, {"error": "gcovr cannot be installed; see %s" % log.relative_to(SOURCE)}
+    pages = BUILD / "reliability" / "coverage"
+    pages.mkdir(parents=True, exist_ok=True)
     summary = BUILD / "reliability" / "coverage.json"
-    passed = run([sys.executable, "-B", SOURCE / "tests/reliability/coverage.py",
-                  BUILD / "reliability", "--json", summary], log, what="gcov") == 0 and passed
+    summary.unlink(missing_ok=True)
+    code = run([gcovr, "--config", SOURCE / "gcovr.cfg", "--root", SOURCE,
+                "--object-directory", BUILD / "reliability", BUILD / "reliability",
+                "--json-summary", summary, "--txt", pages / "branches.txt", "--txt-metric", "branch",
+                "--html-details", pages / "index.html"], log, what="gcovr")
+    if code != 0 or not summary.exists():
+        return False, {"error": "gcovr fails; see %s" % log.relative_to(SOURCE)}
+    totals = json.loads(summary.read_text())
     figures = ratio()
-    if summary.exists():
-        totals = json.loads(summary.read_text())
-        for kind in ["line", "branch"]:
-            figures[kind + "_percent"] = totals[kind + "_percent"]
-            figures[kind + "s"] = "%d of %d" % (totals[kind + "_covered"], totals[kind + "_total"])
-        passed = passed and figures["line_percent"] >= 95 and figures["branch_percent"] >= 90
-    return passed, figures
+    for kind, kinds in [("line", "lines"), ("branch", "branches")]:
+        figures[kind + "_percent"] = totals[kind + "_percent"]
+        figures[kinds] = "%d of %d" % (totals[kind + "_covered"], totals[kind + "_total"])
+    figures["folders"] = folders(totals["files"])
+    return passed and figures["line_percent"] >= 95 and figures["branch_percent"] >= 90, figures
+
+
+def folders(files):
+    """Percent of lines and branches of each folder."""
+    sums = {}
+    for file in files:
+        of = sums.setdefault(str(pathlib.PurePath(file["filename"]).parent), [0, 0, 0, 0])
+        for place, name in enumerate(["line_covered", "line_total", "branch_covered",
+                                      "branch_total"]):
+            of[place] += file[name]
+    return {name: "%.1f %.1f" % (100 * of[0] / max(of[1], 1), 100 * of[2] / max(of[3], 1))
+            for name, of in sorted(sums.items())}
 
 
 def mutants(stage, factor):
@@ -390,6 +427,8 @@ def main():
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--ratio", action="store_true", help="print the lines of tests and of code")
+    parser.add_argument("--coverage-report", action="store_true",
+                        help="what the instrumented tests have executed so far")
     options = parser.parse_args()
     wanted = [stage for stage in STAGES if not options.only or stage.id in options.only.split(",")]
     full = sum(stage.minutes for stage in STAGES) / 60
@@ -397,6 +436,11 @@ def main():
     if options.ratio:
         print(json.dumps(ratio()))
         return 0
+    if options.coverage_report:
+        log = fresh_log("coverage-report")
+        _, figures = measure(True, log)
+        print(json.dumps(figures, indent=1))
+        return 1 if "error" in figures else 0
     if options.list:
         for stage in wanted:
             print("%-14s %4d min  %s: %s" % (stage.id, stage.minutes_at(factor), stage.title,
