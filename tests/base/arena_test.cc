@@ -27,6 +27,7 @@
 #include "base/arena_poison.h"
 #include "base/arena_region.h"
 #include "base/arena_size_class.h"
+#include "tests/support/test_util.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define RKVS_TEST_TSAN 1
@@ -487,7 +488,7 @@ TEST(Arena, WorksWhileTheProcessEnds) {
         frees.block = Block::make(1000, 3);
         std::exit(0);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST(Arena, NthAllocationFailsOnDemand) {
