@@ -156,7 +156,13 @@ TEST(AsyncError, GenericCodeUnderstandsThem) {
   EXPECT_EQ(status_code_of(asio::error::operation_aborted), StatusCode::kCancelled);
   EXPECT_EQ(error_code(StatusCode::kTimeout), errc::timed_out);
   EXPECT_EQ(error_code(StatusCode::kNoMemory), errc::not_enough_memory);
+  EXPECT_EQ(error_code(StatusCode::kInvalidArgument), errc::invalid_argument);
+  EXPECT_EQ(error_code(StatusCode::kIo), errc::io_error);
+  EXPECT_EQ(error_code(StatusCode::kBusy), errc::device_or_resource_busy);
+  EXPECT_EQ(error_code(StatusCode::kWouldDeadlock), errc::resource_deadlock_would_occur);
+  EXPECT_EQ(error_code(StatusCode::kUnsupported), errc::not_supported);
   EXPECT_NE(error_code(StatusCode::kClosed), errc::timed_out);
+  EXPECT_EQ(status_code_of(error_code(StatusCode::kNotFound)), StatusCode::kNotFound);
 }
 
 TEST_F(AsyncTokenTest, TheMessageIsThereForWhoWantsIt) {

@@ -230,6 +230,81 @@ TEST(DirectoryTest, ListsAndRemovesVisibleFiles) {
   EXPECT_EQ(directory.list()->size(), 1U);
 }
 
+TEST(DirectoryTest, APathWithANulNamesNoDirectoryAndMakesNone) {
+  const ScratchDirectory scratch;
+  const std::string path = scratch.file("made") + std::string("\0elsewhere", 10);
+  FaultyFileSystem fs;
+  EXPECT_EQ(Directory::open(path, fs).code(), StatusCode::kIo);
+  EXPECT_EQ(Directory::open_or_create(path, fs).code(), StatusCode::kIo);
+  EXPECT_EQ(ReadableFile::open(path, fs).code(), StatusCode::kIo);
+  EXPECT_TRUE(fs.calls().empty()) << "the system never sees the part in front";
+  EXPECT_TRUE(scratch.names().empty());
+}
+
+TEST(DirectoryTest, ANewOneWhoseParentCannotBeSyncedIsNotGivenOut) {
+  for (const char* const call : {"open_directory", "sync"}) {
+    const ScratchDirectory scratch;
+    FaultyFileSystem fs;
+    fs.fail_named(call, EIO);
+    const auto made = Directory::open_or_create(scratch.file("new"), fs);
+    EXPECT_EQ(made.code(), StatusCode::kIo) << call;
+    // The next attempt finds it there.
+    fs.fail_named("", 0);
+    EXPECT_TRUE(is_ok(Directory::open_or_create(scratch.file("new"), fs)));
+  }
+}
+
+TEST(DirectoryTest, FailuresOfTheSystemAreIoAndNameTheDirectory) {
+  const ScratchDirectory scratch;
+  scratch.write(".a.1.2.tmp", "");
+  FaultyFileSystem fs;
+  const Directory directory = open(scratch, fs);
+  const auto expect_io = [&](const char* call, const auto& outcome) {
+    EXPECT_EQ(outcome.code(), StatusCode::kIo) << call;
+    EXPECT_TRUE(mentions(testing::status_of(outcome), scratch.path())) << call;
+  };
+  fs.fail_named("list", EIO);
+  expect_io("list", directory.list());
+  expect_io("list for temporaries", directory.remove_stale_temporaries());
+  fs.fail_named("stat", EIO);
+  expect_io("stat", directory.info());
+  fs.fail_named("lock", ENOLCK);
+  expect_io("lock", directory.lock());
+  fs.fail_named("sync", EIO);
+  expect_io("sync", directory.sync());
+  fs.fail_named("sync", EINVAL);
+  EXPECT_TRUE(is_ok(directory.sync())) << "a file system that has nothing to sync";
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{".a.1.2.tmp"});
+}
+
+TEST(DirectoryTest, TemporariesThatCannotBeOpenedOrRemovedStayAndDoNotCount) {
+  const ScratchDirectory scratch;
+  FaultyFileSystem fs;
+  const Directory directory = open(scratch, fs);
+  scratch.write(".a.1.2.tmp", "");
+  for (const char* const call : {"open", "lock", "unlink"}) {
+    fs.fail_named(call, EACCES);
+    const auto removed = directory.remove_stale_temporaries();
+    ASSERT_TRUE(is_ok(removed));
+    EXPECT_EQ(*removed, 0U) << call;
+    EXPECT_EQ(scratch.names(), std::vector<std::string>{".a.1.2.tmp"}) << call;
+  }
+  fs.fail_named("", 0);
+  EXPECT_EQ(*directory.remove_stale_temporaries(), 1U);
+  EXPECT_TRUE(scratch.names().empty());
+}
+
+TEST(DirectoryTest, MessagesShowNamesWithoutWhatATerminalWouldObey) {
+  const ScratchDirectory scratch;
+  const Directory directory = open(scratch);
+  const auto refused = directory.open_file("a/\x1b[2J\x7f" + std::string(300, 'x'));
+  ASSERT_EQ(refused.code(), StatusCode::kInvalidName);
+  EXPECT_EQ(refused.status().message().find('\x1b'), std::string_view::npos);
+  EXPECT_EQ(refused.status().message().find('\x7f'), std::string_view::npos);
+  EXPECT_TRUE(mentions(refused.status(), "a/?[2J?"));
+  EXPECT_TRUE(mentions(refused.status(), "...\""));
+}
+
 TEST(DirectoryTest, LockIsHeldByOneObjectUntilItGoes) {
   const ScratchDirectory scratch;
   const Directory second = open(scratch);
@@ -753,6 +828,61 @@ TEST(AtomicFileTest, ATakenTemporaryNameIsPassedOver) {
   fs.fail_named("open", EEXIST);
   EXPECT_EQ(save(directory, "y").code(), StatusCode::kIo);
   EXPECT_EQ(scratch.read(kName), "x");
+}
+
+TEST(AtomicFileTest, ATemporaryThatACleanerTookIsMadeAgain) {
+  // Between its creation and its lock another process may take it for a stale one.
+  const ScratchDirectory scratch;
+  FaultyFileSystem fs;
+  const Directory directory = open(scratch, fs);
+  const size_t before = fs.calls().size();
+  fs.fail_call(before + 1, EWOULDBLOCK);
+  EXPECT_TRUE(is_ok(save(directory, "x")));
+  ASSERT_EQ(fs.failed(), std::vector<std::string>{"lock"});
+  EXPECT_EQ(fs.count("lock"), 2U);
+  EXPECT_EQ(scratch.read(kName), "x");
+}
+
+TEST(AtomicFileTest, ACommitThatIsRepeatedIsAMistakeAndLeavesTheFile) {
+  const ScratchDirectory scratch;
+  const Directory directory = open(scratch);
+  auto file = AtomicFile::create(directory, kName, 3);
+  ASSERT_TRUE(is_ok(file));
+  ASSERT_TRUE(is_ok((*file)->append("x")));
+  ASSERT_TRUE(is_ok((*file)->commit()));
+  EXPECT_EQ((*file)->commit().code(), StatusCode::kInternal);
+  EXPECT_EQ((*file)->commit().code(), StatusCode::kInternal);
+  EXPECT_EQ((*file)->append("y").code(), StatusCode::kInternal);
+  EXPECT_EQ(scratch.read(kName), "x");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{kName});
+}
+
+TEST(AtomicFileTest, ASaveGoesOnWhereOneStoppedThatHadKeptThePrevious) {
+  // NAME and NAME.1 are the same file: linked, but not replaced yet.
+  const ScratchDirectory scratch;
+  const Directory directory = open(scratch);
+  ASSERT_TRUE(is_ok(save(directory, "1")));
+  std::filesystem::create_hard_link(scratch.file(kName), scratch.file(kName + ".1"));
+  ASSERT_TRUE(is_ok(save(directory, "2")));
+  EXPECT_EQ(scratch.names(), (std::vector<std::string>{kName, kName + ".1"}));
+  EXPECT_EQ(scratch.read(kName), "2");
+  EXPECT_EQ(scratch.read(kName + ".1"), "1");
+  // Where they differ, the older one moves on.
+  ASSERT_TRUE(is_ok(save(directory, "3")));
+  EXPECT_EQ(scratch.read(kName + ".1"), "2");
+  EXPECT_EQ(scratch.read(kName + ".2"), "1");
+}
+
+TEST(AtomicFileTest, SurplusGenerationsAreRemovedUpToTheMostThereCanBe) {
+  const ScratchDirectory scratch;
+  const Directory directory = open(scratch);
+  ASSERT_TRUE(is_ok(save(directory, "0", kMaxGenerations)));
+  for (uint32_t age = 1; age <= kMaxGenerations; ++age) {
+    scratch.write(generation_name(kName, age), std::to_string(age));
+  }
+  ASSERT_TRUE(is_ok(save(directory, "new", 2)));
+  EXPECT_EQ(scratch.names(), (std::vector<std::string>{kName, kName + ".1"}));
+  EXPECT_EQ(scratch.read(kName + ".1"), "0");
 }
 
 }  // namespace

@@ -51,6 +51,61 @@ TEST(StorageManager, BeforeInitializeEveryOperationIsNotInitialized) {
   EXPECT_CODE(manager.load_namespace("f"), kNotInitialized);
   EXPECT_CODE(manager.load_namespace_as("f", "a"), kNotInitialized);
   EXPECT_CODE(manager.load_namespace_as("f", "a", "b"), kNotInitialized);
+  EXPECT_CODE(manager.clone_namespace("a", "b"), kNotInitialized);
+  EXPECT_CODE(manager.metrics_text(), kNotInitialized);
+  EXPECT_CODE(manager.add_namespace_autosave_task("a", {}), kNotInitialized);
+  EXPECT_CODE(manager.start_namespace_autosave_task("a"), kNotInitialized);
+  EXPECT_CODE(manager.start_missing_autosave_tasks(), kNotInitialized);
+  EXPECT_CODE(manager.list_autosave_tasks(), kNotInitialized);
+  EXPECT_CODE(manager.stop_namespace_autosave("a"), kNotInitialized);
+  EXPECT_CODE(manager.stop_manager_autosave(), kNotInitialized);
+  EXPECT_FALSE(manager.is_initialized());
+}
+
+TEST(StorageManager, ClosedEveryOperationIsClosedAndItsConfigurationStays) {
+  const TempDir directory;
+  StorageManager manager = manager_in(directory, {.max_namespaces = 7});
+  ASSERT_OK(manager.initialize());
+  ASSERT_OK(manager.create_namespace("a"));
+  ASSERT_OK(manager.save_all("f"));
+  ASSERT_OK(manager.close());
+  EXPECT_EQ(manager.get_config().max_namespaces, 7U);
+  EXPECT_CODE(manager.initialize(), kClosed);
+  EXPECT_CODE(manager.initialize("f"), kClosed);
+  EXPECT_CODE(manager.create_namespace("b"), kClosed);
+  EXPECT_CODE(manager.get_namespace("a"), kClosed);
+  EXPECT_CODE(manager.delete_namespace("a"), kClosed);
+  EXPECT_CODE(manager.clone_namespace("a", "b"), kClosed);
+  EXPECT_CODE(manager.list_namespaces(), kClosed);
+  EXPECT_CODE(manager.update_namespace_config("a", {}), kClosed);
+  EXPECT_CODE(manager.update_config({}), kClosed);
+  EXPECT_CODE(manager.namespace_stats("a"), kClosed);
+  EXPECT_CODE(manager.all_namespace_stats(), kClosed);
+  EXPECT_CODE(manager.metrics_text(), kClosed);
+  EXPECT_CODE(manager.namespace_count(), kClosed);
+  EXPECT_CODE(manager.total_key_count(), kClosed);
+  EXPECT_CODE(manager.load_report(), kClosed);
+  EXPECT_CODE(manager.save_all("g"), kClosed);
+  EXPECT_CODE(manager.save_namespace("a", "g"), kClosed);
+  EXPECT_CODE(manager.load_namespace("f"), kClosed);
+  EXPECT_CODE(manager.load_namespace_as("f", "b"), kClosed);
+  EXPECT_CODE(manager.load_namespace_as("f", "b", "a"), kClosed);
+  EXPECT_CODE(manager.add_namespace_autosave_task("a", {}), kClosed);
+  EXPECT_CODE(manager.start_namespace_autosave_task("a"), kClosed);
+  EXPECT_CODE(manager.start_missing_autosave_tasks(), kClosed);
+  EXPECT_CODE(manager.list_autosave_tasks(), kClosed);
+  EXPECT_CODE(manager.stop_namespace_autosave("a"), kClosed);
+  EXPECT_CODE(manager.stop_manager_autosave(), kClosed);
+  EXPECT_OK(manager.close()) << "again";
+  EXPECT_EQ(directory.names(), std::vector<std::string>{"f"});
+}
+
+TEST(StorageManager, MoreWorkerThreadsThanThereMayBeAreRefusedAtTheStart) {
+  const TempDir directory;
+  StorageManager manager({.directory = directory.path(), .worker_threads = 257});
+  const Status status = manager.initialize();
+  EXPECT_CODE(status, kInvalidArgument);
+  EXPECT_NE(status.message().find("257"), std::string_view::npos) << status.message();
   EXPECT_FALSE(manager.is_initialized());
 }
 
@@ -151,6 +206,14 @@ TEST(StorageManager, MovingItKeepsHandlesAndLeavesTheOldOneClosed) {
   EXPECT_CODE(first.load_namespace("f"), kClosed);
   EXPECT_CODE(first.load_namespace_as("f", "a"), kClosed);
   EXPECT_CODE(first.load_namespace_as("f", "a", "n"), kClosed);
+  EXPECT_CODE(first.clone_namespace("n", "m"), kClosed);
+  EXPECT_CODE(first.metrics_text(), kClosed);
+  EXPECT_CODE(first.add_namespace_autosave_task("n", {}), kClosed);
+  EXPECT_CODE(first.start_namespace_autosave_task("n"), kClosed);
+  EXPECT_CODE(first.start_missing_autosave_tasks(), kClosed);
+  EXPECT_CODE(first.list_autosave_tasks(), kClosed);
+  EXPECT_CODE(first.stop_namespace_autosave("n"), kClosed);
+  EXPECT_CODE(first.stop_manager_autosave(), kClosed);
   // NOLINTEND(bugprone-use-after-move)
 
   first = std::move(second);
