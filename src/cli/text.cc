@@ -99,9 +99,11 @@ std::string iso_time(int64_t unix_ms) {
   const time_t time = seconds;
   struct tm parts = {};
   gmtime_r(&time, &parts);
-  std::array<char, 32> text;
-  const size_t size = strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text.data() + size, text.size() - size, ".%03dZ", static_cast<int>(rest));
+  // strftime writes years before 1000 with fewer digits than four.
+  std::array<char, 96> text;
+  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+                parts.tm_sec, static_cast<int>(rest));
   return text.data();
 }
 

@@ -98,6 +98,18 @@ TEST_F(DamageTest, VerifyFindsKeysThatStandTwice) {
   EXPECT_EQ(run_on(bytes, {"get", "--namespace", "users", "bob"}).exit_code, 2);
 }
 
+TEST_F(DamageTest, OfALongKeyThatStandsTwiceVerifyShowsTheBeginning) {
+  Model model;
+  ModelNamespace& ns = model.add("n");
+  const std::string key = "the beginning" + std::string(5000, 'x');
+  ns.entries = {{key, "1", 1, 0}, {key, "2", 2, 0}};
+  const ToolResult result = run_on(file_of(model.announce()), {"verify"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("the key \"the beginningxxx"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("xxx...\" twice\n"), std::string::npos) << result.err;
+  EXPECT_LT(result.err.size(), 500U);
+}
+
 TEST_F(DamageTest, ComplaintsDoNotFloodTheTerminal) {
   Model model;
   ModelNamespace& ns = model.add("n");

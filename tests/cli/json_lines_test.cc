@@ -238,5 +238,50 @@ TEST(CliText, NothingPrintableSteersATerminal) {
   EXPECT_EQ(iso_time(INT64_MAX), "9223372036854775807");
 }
 
+TEST(CliText, FiguresOfEverySizeAreReadable) {
+  EXPECT_EQ(human_size(0), "0 B");
+  EXPECT_EQ(human_size(1024), "1.0 KiB");
+  EXPECT_EQ(human_size(uint64_t{5} << 20), "5.0 MiB");
+  EXPECT_EQ(human_size(uint64_t{7} << 40), "7.0 TiB");
+  EXPECT_EQ(human_size(uint64_t{1} << 50), "1.0 PiB");
+  EXPECT_EQ(human_size(UINT64_MAX), "16.0 EiB") << "there is no larger unit";
+  EXPECT_EQ(grouped(UINT64_MAX), "18,446,744,073,709,551,615");
+  EXPECT_EQ(counted(1, "entry", "entries"), "1 entry");
+  EXPECT_EQ(counted(0, "entry", "entries"), "0 entries");
+  EXPECT_EQ(counted(2000, "entry", "entries"), "2,000 entries");
+}
+
+TEST(CliText, TimesOfYearsWithFourDigitsAreDatesAndOthersNumbers) {
+  EXPECT_EQ(iso_time(-62167219200000), "0000-01-01T00:00:00.000Z");
+  EXPECT_EQ(iso_time(-62167219200001), "-62167219200001");
+  EXPECT_EQ(iso_time(253402300799999), "9999-12-31T23:59:59.999Z");
+  EXPECT_EQ(iso_time(253402300800000), "253402300800000");
+  EXPECT_EQ(iso_time(INT64_MIN), "-9223372036854775808");
+  EXPECT_GT(unix_ms_now(), 1'700'000'000'000);
+}
+
+TEST(JsonLines, EachOfKeyAndValueIsGivenInOneForm) {
+  EXPECT_NE(complaint(R"({"key":"a","key_base64":"YQ==","value":""})").find("both"),
+            std::string::npos);
+  EXPECT_NE(complaint(R"({"value":""})").find("neither"), std::string::npos);
+  EXPECT_NE(complaint(R"({"key":"a","value":"","value_base64":""})").find("both"),
+            std::string::npos);
+  EXPECT_NE(complaint(R"({"key":"a"})").find("neither"), std::string::npos);
+  JsonEntry entry;
+  ASSERT_TRUE(is_ok(parse_json_line(R"({"key_base64":"AP8=","value_base64":"gA=="})", entry)));
+  EXPECT_EQ(entry.key, std::string("\0\xff", 2));
+  EXPECT_EQ(entry.value, "\x80");
+}
+
+TEST(JsonLines, Base64ThatIsNoneIsRefusedInEitherField) {
+  for (const char* const field : {"key", "value"}) {
+    const std::string other = field == std::string("key") ? "value" : "key";
+    const std::string line =
+        std::string("{\"") + field + "_base64\":\"?\",\"" + other + "\":\"x\"}";
+    const std::string what = complaint(line);
+    EXPECT_NE(what.find(std::string(field) + "_base64"), std::string::npos) << what;
+  }
+}
+
 }  // namespace
 }  // namespace rkvs::cli
