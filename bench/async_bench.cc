@@ -259,6 +259,9 @@ void run(const Options& options) {
 }  // namespace rkvs::bench
 
 int main(int argc, char** argv) {
-  rkvs::bench::run(rkvs::bench::Options(
-      argc, argv, {{"keys", "1000000"}, {"operations", "1000000"}, {"rounds", "5"}, {"json", ""}}));
+  rkvs::bench::run(rkvs::bench::Options(argc, argv,
+                                        {{"keys", "1000000"},
+                                         {"operations", "1000000"},
+                                         {"rounds", "5"},
+                                         {"json", RKVS_BENCH_JSON}}));
 }

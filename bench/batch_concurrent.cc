@@ -1,6 +1,6 @@
 // Batches, on several threads, each with keys of its own.
 //
-//   batch_concurrent [--keys=1e5] [--value=256] [--shards=1,5,10,15,0] [--tasks=8,16,32,64]
+//   batch_concurrent [--keys=1e5] [--value=256] [--shards=1,5,10,15,0] [--tasks=8,16,32,64,128]
 //                    [--sizes=50,100,200] [--operations=100000] [--rounds=3]
 //                    [--stores=rkvs,boost,rkvs_rs] [--json=FILE] ...
 //
@@ -19,13 +19,13 @@ int main_of(int argc, char** argv) {
                         {{"keys", "1e5"},
                          {"value", "256"},
                          {"shards", "1,5,10,15,0"},
-                         {"tasks", "8,16,32,64"},
+                         {"tasks", "8,16,32,64,128"},
                          {"sizes", "50,100,200"},
                          {"operations", "100000"},
                          {"rounds", "3"},
                          {"stores", "rkvs,boost,rkvs_rs"},
                          {"directory", "."},
-                         {"json", ""}});
+                         {"json", RKVS_BENCH_JSON}});
   Report report("batch_concurrent", options);
   for (const size_t shards : options.numbers("shards")) {
     const Workload workload(options.number("keys"), options.number("value"),
@@ -33,6 +33,11 @@ int main_of(int argc, char** argv) {
     const Field field(options.list("stores"), workload, report);
     for (const size_t tasks : options.numbers("tasks")) {
       for (const size_t size : options.numbers("sizes")) {
+        if (tasks * size > workload.keys.size()) {
+          std::printf("%zu tasks with batches of %zu: not enough keys for each to have its own\n",
+                      tasks, size);
+          continue;
+        }
         for (const Op op : {Op::kSet, Op::kGet, Op::kDelete}) {
           for (const bool all : {true, false}) {
             const BatchMix mix{{op, size, all}, tasks, options.number("operations") / tasks};

@@ -111,7 +111,7 @@ int main_of(int argc, char** argv) {
        {"grid_rounds", "3"},
        {"grid_stores", "rkvs,rkvs_rs"},
        {"directory", "."},
-       {"json", ""}});
+       {"json", RKVS_BENCH_JSON}});
   Report report("batch_operations", options);
   if (options.number("keys") != 0) compare_all(options, report);
   grid(options, report);

@@ -18,9 +18,12 @@ void check(rkvs_status status) {
 }
 
 int main_of(int argc, char** argv) {
-  const Options options(
-      argc, argv,
-      {{"keys", "1e6"}, {"value", "100"}, {"rounds", "9"}, {"calls", "100000"}, {"json", ""}});
+  const Options options(argc, argv,
+                        {{"keys", "1e6"},
+                         {"value", "100"},
+                         {"rounds", "9"},
+                         {"calls", "100000"},
+                         {"json", RKVS_BENCH_JSON}});
   const Workload workload(options.number("keys"), options.number("value"));
   const size_t calls = options.number("calls");
   rkvs_manager* manager = nullptr;

@@ -1,14 +1,18 @@
 // The choices inside the store, each against its alternatives.
 //
-//   choices_bench shards [KEYS] [ROUNDS]   entries a shard: get, set and batch get by shard count
-//   choices_bench header [KEYS] [ROUNDS]   20 bytes of entry header against 32
-//   choices_bench mover  [KEYS]            who moves the buckets of an automatic resize: how long
-//                                          a thread that inserts waits at most
-//   choices_bench pages  [KEYS] [ROUNDS] [JSON]
-//                                          with transparent huge pages and without, each in a
-//                                          process of its own: fill, get, put
+//   choices_bench shards     [KEYS] [ROUNDS]  entries a shard: get, set, batch get by shard count
+//   choices_bench header     [KEYS] [ROUNDS]  20 bytes of entry header against 32
+//   choices_bench mover      [KEYS]           who moves the buckets of an automatic resize: how
+//   long
+//                                             a thread that inserts waits at most
+//   choices_bench pages      [KEYS] [ROUNDS]  with transparent huge pages and without, each in a
+//                                             process of its own: fill, get, put, batch get, memory
+//   choices_bench allocators [KEYS] [ROUNDS]  the same under glibc's malloc, with its huge pages,
+//   and
+//                                             those of jemalloc, mimalloc, tcmalloc that are there
 //
-// docs/design.md says what was chosen and shows the figures.
+// Each writes <build>/choices_<question>.json. docs/design.md and docs/performance.md show the
+// figures and say what was chosen.
 #include <sys/prctl.h>
 
 #include <array>
@@ -16,6 +20,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <thread>
 
@@ -33,6 +39,30 @@ namespace {
 const std::string kValue(100, 'v');
 constexpr size_t kSegment = 50'000;
 
+// What is asked, with the name of the file that the answer goes to.
+Report report_of(const std::string& question) {
+  const std::filesystem::path folder = std::filesystem::path(RKVS_BENCH_JSON).parent_path();
+  return {"choices_" + question,
+          Options(0, nullptr, {{"json", folder / ("choices_" + question + ".json")}})};
+}
+
+// print_ratios(), and a row for each candidate.
+void tell(Report& report, const char* question, const std::vector<Candidate>& candidates,
+          const std::vector<std::vector<double>>& rounds, size_t operations, size_t base = 0) {
+  print_ratios(question, candidates, rounds, operations, base);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    std::vector<double> ns, ratios;
+    for (const auto& round : rounds) {
+      ns.push_back(round[i] / static_cast<double>(operations) * 1e9);
+      ratios.push_back(round[i] / round[base]);
+    }
+    report.row({{"operation", question},
+                {"contender", candidates[i].name},
+                {"ns", median(ns)},
+                {"ratio", median(ratios)}});
+  }
+}
+
 // --- shards --------------------------------------------------------------------------------------
 
 void shards(size_t count, size_t rounds) {
@@ -48,6 +78,7 @@ void shards(size_t count, size_t rounds) {
     names.push_back(std::to_string(shard_count) + " shards, " +
                     std::to_string(count / shard_count) + " entries each");
   }
+  Report report = report_of("shards");
   const auto ask = [&](const char* question, auto work) {
     std::vector<Candidate> candidates;
     for (size_t s = 0; s < stores.size(); ++s) {
@@ -57,7 +88,7 @@ void shards(size_t count, size_t rounds) {
                               return seconds_since(start);
                             }});
     }
-    print_ratios(question, candidates, take_turns(candidates, rounds, 6), 6 * kSegment, 4);
+    tell(report, question, candidates, take_turns(candidates, rounds, 6), 6 * kSegment, 4);
   };
   ask("get", [&](RkvsStore& store, size_t first) {
     for (size_t i = first; i < first + kSegment; ++i) {
@@ -75,6 +106,7 @@ void shards(size_t count, size_t rounds) {
       if (!store.ns->get_multiple(batch, BatchMode::kAllOrNothing).is_success()) std::abort();
     }
   });
+  report.write();
 }
 
 // --- header --------------------------------------------------------------------------------------
@@ -150,25 +182,33 @@ void header(size_t count, size_t rounds) {
   std::vector<Candidate> sets;
   add_header<32>(owners, gets, sets, keys, access);
   add_header<20>(owners, gets, sets, keys, access);
-  print_ratios("get", gets, take_turns(gets, rounds, 10), 10 * kSegment);
-  print_ratios("overwrite", sets, take_turns(sets, rounds, 10), 10 * kSegment);
+  Report report = report_of("header");
+  tell(report, "get", gets, take_turns(gets, rounds, 10), 10 * kSegment);
+  tell(report, "overwrite", sets, take_turns(sets, rounds, 10), 10 * kSegment);
+  report.write();
 }
 
 // --- mover ---------------------------------------------------------------------------------------
 
 constexpr uint64_t kThreshold = 6000;
 
-void show_waits(const char* name, std::vector<double>& waits, double total) {
+void show_waits(Report& report, const char* name, std::vector<double>& waits, double total) {
   const double p999 = percentile(waits, 0.999);
   const double p9999 = percentile(waits, 0.9999);
   std::printf("%-44s %6.2f M inserts/s  p99.9 %7.1f us  p99.99 %8.1f us  worst %9.1f us\n", name,
               static_cast<double>(waits.size()) / total / 1e6, p999, p9999, waits.back());
   std::fflush(stdout);
+  report.row({{"contender", name},
+              {"per_second", static_cast<double>(waits.size()) / total},
+              {"p999_us", p999},
+              {"p9999_us", p9999},
+              {"max_us", waits.back()}});
 }
 
 // Inserts all keys; `after(inserted)` runs inside the timed call.
 template <typename Store, typename After>
-void insert_all(const char* name, Store& store, const std::vector<std::string>& keys, After after) {
+void insert_all(Report& report, const char* name, Store& store,
+                const std::vector<std::string>& keys, After after) {
   std::vector<double> waits;
   waits.reserve(keys.size());
   const auto begun = Clock::now();
@@ -178,32 +218,34 @@ void insert_all(const char* name, Store& store, const std::vector<std::string>& 
     after(waits.size() + 1);
     waits.push_back(seconds_since(start) * 1e6);
   }
-  show_waits(name, waits, seconds_since(begun));
+  show_waits(report, name, waits, seconds_since(begun));
 }
 
 void mover(size_t count) {
+  Report report = report_of("mover");
   const std::vector<std::string> keys = make_keys(count);
   {
     AbslStore store;
-    insert_all("absl, unlocked, one table", store, keys, [](size_t) {});
+    insert_all(report, "absl, unlocked, one table", store, keys, [](size_t) {});
   }
   for (const uint32_t fixed : {64U, 4096U}) {
     RkvsStore store({.shard_count = fixed});
     const std::string name = std::to_string(fixed) + " shards from the beginning";
-    insert_all(name.c_str(), store, keys, [](size_t) {});
+    insert_all(report, name.c_str(), store, keys, [](size_t) {});
   }
   {
     RkvsStore store(NamespaceConfig{});
-    insert_all("automatic: each insert moves a little", store, keys, [](size_t) {});
+    insert_all(report, "automatic: each insert moves a little", store, keys, [](size_t) {});
   }
   {
     RkvsStore store({.shard_count = 16});
     uint32_t shards = 16;
-    insert_all("the insert that finds it full moves it all", store, keys, [&](size_t inserted) {
-      if (inserted > shards * kThreshold && shards < 4096) {
-        expect(store.ns->resize_shards(shards *= 4).ok());
-      }
-    });
+    insert_all(report, "the insert that finds it full moves it all", store, keys,
+               [&](size_t inserted) {
+                 if (inserted > shards * kThreshold && shards < 4096) {
+                   expect(store.ns->resize_shards(shards *= 4).ok());
+                 }
+               });
   }
   {
     RkvsStore store({.shard_count = 16});
@@ -219,66 +261,136 @@ void mover(size_t count) {
         }
       }
     });
-    insert_all("a thread of its own moves", store, keys,
+    insert_all(report, "a thread of its own moves", store, keys,
                [&](size_t inserted) { keys_now.store(inserted, std::memory_order_relaxed); });
     stop = true;
     background.join();
   }
+  report.write();
 }
 
-// --- pages ---------------------------------------------------------------------------------------
+// --- pages and allocators ------------------------------------------------------------------------
 
-// In the child: nanoseconds a key to fill, get and put.
-void fill_and_use(size_t count) {
+constexpr const char* kFigures[] = {"fill, ns", "get, ns", "put, ns",
+                                    "batch get of 100, ns an item", "memory, bytes a key"};
+using Row = std::array<double, std::size(kFigures)>;
+
+// In the child: whether `library` is what it runs with, and the figures.
+void fill_and_use(size_t count, const std::string& library) {
+  std::ifstream maps("/proc/self/maps");
+  const std::string text{std::istreambuf_iterator<char>(maps), {}};
+  if (text.find(library) == std::string::npos) {
+    std::printf("0\n");
+    return;
+  }
   const std::vector<std::string> keys = make_keys(count);
   const std::vector<uint32_t> access = random_order(count, 2);
+  const std::vector<uint32_t> order = random_order(count, 1);
   RkvsStore store(NamespaceConfig{});
-  const auto time = [&](const std::vector<uint32_t>& order, auto work) {
+  std::printf("1 ");
+  const auto time = [&](auto work) {
     const auto start = Clock::now();
-    for (const uint32_t i : order) work(keys[i]);
+    work();
     std::printf("%.2f ", seconds_since(start) * 1e9 / static_cast<double>(count));
   };
-  time(random_order(count, 1), [&](const std::string& key) { store.put(key, kValue); });
-  time(access, [&](const std::string& key) {
-    Value value;
-    expect(store.get(key, value));
+  const size_t before = resident_bytes();
+  time([&] {
+    for (const uint32_t i : order) store.put(keys[i], kValue);
   });
-  time(access, [&](const std::string& key) { store.put(key, kValue); });
+  const size_t after = resident_bytes();
+  time([&] {
+    for (const uint32_t i : access) {
+      Value value;
+      expect(store.get(keys[i], value));
+    }
+  });
+  time([&] {
+    for (const uint32_t i : access) store.put(keys[i], kValue);
+  });
+  time([&] {
+    std::vector<std::string_view> batch(100);
+    for (size_t i = 0; i < count; i += batch.size()) {
+      for (size_t j = 0; j < batch.size(); ++j) batch[j] = keys[access[(i + j) % count]];
+      store.get_batch(batch, true);
+    }
+  });
+  std::printf("%.2f\n", static_cast<double>(after - before) / static_cast<double>(count));
 }
 
-void pages(const char* self, size_t count, size_t rounds, const char* json_file) {
-  const char* const kOperations[] = {"fill", "get", "put"};
-  std::array<std::vector<double>, std::size(kOperations)> with, without, ratios;
+// What a child found; nothing where it had not the library.
+std::optional<Row> ask_process(const char* self, size_t count, const std::string& environment,
+                               const std::string& library, bool huge) {
+  // The loader complains of a library that it does not find, and goes on.
+  const std::string command = environment + " '" + self + "' page_child " + std::to_string(count) +
+                              (huge ? " 1 '" : " 0 '") + library + "' 2>/dev/null";
+  std::FILE* const child = ::popen(command.c_str(), "r");
+  expect(child != nullptr);
+  int there = 0;
+  expect(std::fscanf(child, "%d", &there) == 1);
+  Row row{};
+  for (double& figure : row) expect(there == 0 || std::fscanf(child, "%lf", &figure) == 1);
+  expect(::pclose(child) == 0);
+  return there == 0 ? std::nullopt : std::optional<Row>(row);
+}
+
+struct Setting {
+  const char* name;
+  std::string environment;
+  std::string library;  // a part of the name of a file that the process must have mapped
+  bool huge = true;     // pages, where the system gives them
+};
+
+// Each setting in turns; ratios are to the first.
+void in_processes(const char* self, size_t count, size_t rounds, std::vector<Setting> settings,
+                  Report& report) {
+  std::erase_if(settings, [&](const Setting& one) {
+    if (ask_process(self, 100, one.environment, one.library, one.huge)) return false;
+    report.missing(one.name, "it is not installed");
+    return true;
+  });
+  std::vector<std::vector<Row>> found(settings.size());
   for (size_t round = 0; round < rounds; ++round) {
-    for (size_t turn = 0; turn < 2; ++turn) {
-      const bool huge = (round + turn) % 2 == 0;
-      const std::string command =
-          "'" + std::string(self) + "' page_child " + std::to_string(count) + (huge ? " 1" : " 0");
-      std::FILE* const child = ::popen(command.c_str(), "r");
-      expect(child != nullptr);
-      for (auto& figures : huge ? with : without) {
-        double ns = 0;
-        expect(std::fscanf(child, "%lf", &ns) == 1);
-        figures.push_back(ns);
-      }
-      expect(::pclose(child) == 0);
-    }
-    for (size_t i = 0; i < ratios.size(); ++i) {
-      ratios[i].push_back(without[i].back() / with[i].back());
+    for (size_t i = 0; i < settings.size(); ++i) {
+      const size_t turn = (i + round) % settings.size();
+      const Setting& one = settings[turn];
+      const auto row = ask_process(self, count, one.environment, one.library, one.huge);
+      expect(row.has_value());
+      found[turn].push_back(*row);
     }
   }
-  const Options options(0, nullptr, {{"json", json_file}});
-  Report report("pages", options);
-  for (size_t i = 0; i < ratios.size(); ++i) {
-    report.row({{"operation", kOperations[i]},
-                {"keys", count},
-                {"with_ns", median(with[i])},
-                {"without_ns", median(without[i])},
-                {"ratio", median(ratios[i])}});
-    std::printf("%-5s with huge pages %7.1f ns, without %7.1f ns  x%.2f\n", kOperations[i],
-                median(with[i]), median(without[i]), median(ratios[i]));
+  for (size_t figure = 0; figure < std::size(kFigures); ++figure) {
+    for (size_t i = 0; i < settings.size(); ++i) {
+      std::vector<double> values, ratios;
+      for (size_t round = 0; round < rounds; ++round) {
+        values.push_back(found[i][round][figure]);
+        ratios.push_back(found[i][round][figure] / found[0][round][figure]);
+      }
+      std::printf("%-30s %-32s %8.1f  x%.2f\n", kFigures[figure], settings[i].name, median(values),
+                  median(ratios));
+      report.row({{"operation", kFigures[figure]},
+                  {"contender", settings[i].name},
+                  {"keys", count},
+                  {"figure", median(values)},
+                  {"ratio", median(ratios)}});
+    }
   }
   report.write();
+}
+
+void pages(const char* self, size_t count, size_t rounds) {
+  Report report = report_of("pages");
+  in_processes(self, count, rounds, {{"with", "", ""}, {"without", "", "", false}}, report);
+}
+
+void allocators(const char* self, size_t count, size_t rounds) {
+  Report report = report_of("allocators");
+  in_processes(self, count, rounds,
+               {{"glibc", "", ""},
+                {"glibc, huge pages", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1", ""},
+                {"jemalloc", "LD_PRELOAD=libjemalloc.so.2", "libjemalloc"},
+                {"mimalloc", "LD_PRELOAD=libmimalloc.so.2", "libmimalloc"},
+                {"tcmalloc", "LD_PRELOAD=libtcmalloc_minimal.so.4", "libtcmalloc"}},
+               report);
 }
 
 int main_of(int argc, char** argv) {
@@ -293,12 +405,15 @@ int main_of(int argc, char** argv) {
   } else if (question == "mover") {
     mover(number(2, 4'000'000));
   } else if (question == "pages") {
-    pages(argv[0], number(2, 1'000'000), number(3, 7), argc > 4 ? argv[4] : "");
+    pages(argv[0], number(2, 1'000'000), number(3, 7));
+  } else if (question == "allocators") {
+    allocators(argv[0], number(2, 1'000'000), number(3, 7));
   } else if (question == "page_child") {
     if (number(3, 1) == 0) expect(::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
-    fill_and_use(number(2, 1'000'000));
+    fill_and_use(number(2, 1'000'000), argc > 4 ? argv[4] : "");
   } else {
-    std::fprintf(stderr, "usage: choices_bench shards|header|mover|pages [KEYS] [ROUNDS]\n");
+    std::fprintf(stderr,
+                 "usage: choices_bench shards|header|mover|pages|allocators [KEYS] [ROUNDS]\n");
     return 1;
   }
   return 0;

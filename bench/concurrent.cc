@@ -91,7 +91,9 @@ int main_of(int argc, char** argv) {
                          {"value", "100"},
                          {"rounds", "7"},
                          {"operations", "100000"},
-                         {"stores", "rkvs,boost,std,tbb,rkvs_rs_4,rkvs_rs_16,dashmap,lmdb,redis"},
+                         {"stores",
+                          "rkvs,boost,boost_one_call,std,tbb,rkvs_rs_4,rkvs_rs_16,dashmap,lmdb,"
+                          "redis"},
                          {"grid_keys", "1e5"},
                          {"grid_value", "256"},
                          {"grid_shards", "1,5,10,15,128"},
@@ -100,7 +102,7 @@ int main_of(int argc, char** argv) {
                          {"grid_rounds", "3"},
                          {"grid_stores", "rkvs,rkvs_rs"},
                          {"directory", "."},
-                         {"json", ""}});
+                         {"json", RKVS_BENCH_JSON}});
   Report report("concurrent", options);
   if (options.number("keys") != 0) compare_all(options, report);
   grid(options, report);

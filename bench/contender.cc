@@ -36,9 +36,9 @@ std::unique_ptr<Contender> make_contender(const std::string& name, const Workloa
   if (name == "rkvs") return make_rkvs(workload);
   if (name == "absl") return make_absl(workload);
   if (name == "std") return make_std(workload);
-  if (name == "boost") {
+  if (name == "boost" || name == "boost_one_call") {
 #ifdef RKVS_BENCH_HAVE_BOOST_MAP
-    return make_boost(workload);
+    return name == "boost" ? make_boost(workload) : make_boost_one_call(workload);
 #else
     reason = "there is no Boost >= 1.83: set RKVS_BENCH_BOOST_ROOT, or see bench/peers";
     return nullptr;
@@ -78,6 +78,13 @@ std::unique_ptr<Contender> make_contender(const std::string& name, const Workloa
   if (name == "dashmap") return make_rust("dashmap", "dashmap", 0, workload, reason);
   reason = "there is no store of this name";
   return nullptr;
+}
+
+std::string peer_of(const std::string& name) {
+  for (const char* peer : {"rkvs_rs", "boost"}) {
+    if (name.rfind(peer, 0) == 0) return peer;
+  }
+  return name;
 }
 
 FillCosts measure_fill(const std::string& name, size_t keys, size_t value_size,

@@ -61,7 +61,7 @@ struct BatchMix {
 // waits for earlier ones is part of its latency, as it would be for a client.
 struct Schedule {
   Op op = Op::kGet;  // get, put or insert (of keys that are in no workload)
-  size_t batch = 0;  // gets in batches of so many
+  size_t batch = 0;  // gets or sets in batches of so many
   double per_second = 100'000;
   double seconds = 1;
 };
@@ -141,10 +141,13 @@ class Contender {
   const Workload& workload_;
 };
 
-// Short names: rkvs, absl, std, boost, tbb, lmdb, redis, rkvs_rs_4, rkvs_rs_16, dashmap. nullptr
-// and a reason where the one asked for is not there.
+// Short names: rkvs, absl, std, boost, boost_one_call (overwrites and inserts alone), tbb, lmdb,
+// redis, rkvs_rs_4, rkvs_rs_16, dashmap. nullptr and a reason where the one asked for is not there.
 std::unique_ptr<Contender> make_contender(const std::string& name, const Workload& workload,
                                           std::string& reason);
+
+// The peer that a contender is a form of, by which it is known in targets: rkvs_rs of rkvs_rs_4.
+std::string peer_of(const std::string& name);
 
 // What filling a fresh store took, in this process.
 struct FillCosts {

@@ -31,7 +31,7 @@ def count(program, store, operation):
              "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64",
              f"--callgrind-out-file={out}", str(program), f"--stores={store}",
              f"--operations={operation}", f"--keys={KEYS}", f"--calls={CALLS}", "--rounds=1",
-             "--samples=1", "--grid_keys="],
+             "--samples=1", "--grid_keys=", "--json="],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         text = out.read_text()
     events = re.search(r"^events: (.*)$", text, re.M).group(1).split()

@@ -83,7 +83,7 @@ int main_of(int argc, char** argv) {
                          {"values", "16,100"},
                          {"stores", "rkvs,absl,boost,std,tbb,rkvs_rs_4,rkvs_rs_16,dashmap"},
                          {"child", ""},
-                         {"json", ""}});
+                         {"json", RKVS_BENCH_JSON}});
   if (!options.text("child").empty()) {
     std::istringstream words(options.text("child"));
     std::string name;
@@ -101,7 +101,7 @@ int main_of(int argc, char** argv) {
       std::string reason;
       const std::vector<double> costs = ask_child(name, keys, value, reason);
       if (costs.empty()) {
-        report.missing(name.rfind("rkvs_rs", 0) == 0 ? "rkvs_rs" : name, reason);
+        report.missing(peer_of(name), reason);
         continue;
       }
       const double per_key = costs[0];

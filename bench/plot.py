@@ -29,8 +29,12 @@ def colour(name, names):
     return OURS if name == "rkvs" else THEIRS[names.index(name) % len(THEIRS)]
 
 
+WHERE = ""  # the machine and the command, for the corner of each plot
+
+
 def save(figure, directory, name):
     figure.tight_layout()
+    figure.text(0.005, 0.005, WHERE, ha="left", va="bottom", fontsize=6, color="#555555")
     figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
     plt.close(figure)
     print(directory / f"{name}.svg")
@@ -122,7 +126,11 @@ def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/bench")
     directory = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else HERE.parent / "docs/plots"
     directory.mkdir(parents=True, exist_ok=True)
-    programs = json.loads((build / "results.json").read_text())["programs"]
+    results = json.loads((build / "results.json").read_text())
+    programs, machine = results["programs"], results["machine"]
+    global WHERE
+    WHERE = (f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
+             "cmake --workflow --preset bench")
 
     def rows(program, **wanted):
         return [row for row in programs.get(program, [])

@@ -30,7 +30,8 @@ using nlohmann::json;
 
 class Report {
  public:
-  // `options` has "json", the file's name; empty = none.
+  // `options` has "json", the file's name; empty = none. Its default is RKVS_BENCH_JSON, which
+  // the build defines for each program: <build>/<program>.json.
   Report(const std::string& program, const Options& options) : file_(options.text("json")) {
     root_["program"] = program;
     root_["arguments"] = options.all();

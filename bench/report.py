@@ -7,7 +7,8 @@ Reads every BUILD/*.json that has the form explained in bench/report.h (a progra
 may hand in such a file: {"program": ..., "rows": [...], "targets": [{"id", "ours", "theirs",
 "ratio", "unit", "note"}], "missing": {"first part of an id": "reason"}}), and writes
 
-  BUILD/results.json  {machine, commands, programs: {name: rows}}
+  BUILD/results.json  {machine, commands: {file: arguments}, programs: {name: rows}}; several files
+                      of one program, of other sizes for instance, are put together
   BUILD/targets.json  for every goal of bench/targets.json {name, against, ours, theirs, ratio, goal,
                       met}, with sense, unit, note and, where met is null, the reason
 
@@ -71,7 +72,7 @@ def read_programs(build):
             print(f"report.py: {path.name} is not JSON: {error}", file=sys.stderr)
             continue
         if isinstance(content, dict) and "program" in content:
-            programs.append(content)
+            programs.append((path.stem, content))
     return programs
 
 
@@ -125,7 +126,9 @@ def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/bench")
     programs = read_programs(build)
     figures, missing = {}, {}
-    for program in programs:
+    rows = {}
+    for _, program in programs:
+        rows.setdefault(program["program"], []).extend(program.get("rows", []))
         figures.update({target["id"]: target for target in program.get("targets", [])})
         missing.update(program.get("missing", {}))
     goals = json.loads((HERE / "targets.json").read_text())
@@ -134,8 +137,8 @@ def main():
     (build / "targets.json").write_text(json.dumps(results, indent=1) + "\n")
     (build / "results.json").write_text(json.dumps({
         "machine": machine(),
-        "commands": {program["program"]: program.get("arguments") for program in programs},
-        "programs": {program["program"]: program.get("rows", []) for program in programs},
+        "commands": {stem: program.get("arguments") for stem, program in programs},
+        "programs": rows,
         "other_figures": {name: figures[name] for name in sorted(unknown)},
         "missing": missing,
     }, indent=1) + "\n")

@@ -30,6 +30,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -262,7 +263,17 @@ void bench_latency(const Settings& settings, Store& store, Report& report) {
   std::vector<double> held = during.slow;
   for (size_t i = 0; i < held.size(); ++i) held[i] = std::max(0.0, held[i] - control.slow[i]);
   add(report, "latency", "writes over 250 us beyond the control's", held, "writes");
-  report.target("self.save_held", held, {}, "writes", "of those that were not preempted");
+  // None in any round: a median would hide one.
+  const auto sum = [](const std::vector<double>& of) {
+    return std::accumulate(of.begin(), of.end(), 0.0);
+  };
+  report.target("self.save_held",
+                {std::max(0.0, sum(during.slow) - std::max(sum(control.slow), sum(without.slow)))},
+                {}, "writes",
+                "of those that were not preempted, in " + std::to_string(held.size()) +
+                    " saves: " + std::to_string(static_cast<long>(sum(during.slow))) +
+                    ", the control's " + std::to_string(static_cast<long>(sum(control.slow))) +
+                    ", without a save " + std::to_string(static_cast<long>(sum(without.slow))));
   during.show(report, "during a save");
   without.show(report, "without");
   control.show(report, "control during a save");
@@ -490,7 +501,7 @@ int main_of(int argc, char** argv) {
                          {"value", "100"},
                          {"directory", "."},
                          {"parts", "cut,latency,memory,save,load"},
-                         {"json", ""}});
+                         {"json", RKVS_BENCH_JSON}});
   const Settings settings(options);
   Report report("save_bench", options);
   std::string reason;

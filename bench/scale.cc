@@ -20,6 +20,7 @@ namespace rkvs::bench {
 namespace {
 
 void sizes(const Options& options, Report& report) {
+  if (options.list("sizes").empty()) return;
   std::map<size_t, Figures> gets;
   for (const size_t keys : options.numbers("sizes")) {
     {
@@ -129,7 +130,7 @@ int main_of(int argc, char** argv) {
                          {"seconds", "1"},
                          {"stores", "rkvs,std,boost,tbb"},
                          {"child", ""},
-                         {"json", ""}});
+                         {"json", RKVS_BENCH_JSON}});
   if (!options.text("child").empty()) return answer_parent(options.text("child"));
   Report report("scale", options);
   sizes(options, report);

@@ -170,7 +170,7 @@ int main_of(int argc, char** argv) {
                          {"stores", "rkvs,rkvs_rs"},
                          {"resize_keys", "1e6"},
                          {"resize_value", "100"},
-                         {"json", ""}});
+                         {"json", RKVS_BENCH_JSON}});
   Report report("sharding_overhead", options);
   overhead(options, report);
   spread(options, report);

@@ -24,7 +24,7 @@ class Field {
       std::string reason;
       auto contender = make_contender(name, workload, reason);
       if (contender == nullptr) {
-        report.missing(name.rfind("rkvs_rs", 0) == 0 ? "rkvs_rs" : name, reason);
+        report.missing(peer_of(name), reason);
         continue;
       }
       contender->fill();

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/performance.md again, from what a run of the benchmarks measured.
+"""Writes the tables of the documentation again, from what a run of the benchmarks measured.
 
-    bench/tables.py [BUILD=build/bench] [DOCUMENT=docs/performance.md]
-    bench/tables.py build/bench bindings/python/README.md
+    bench/tables.py [BUILD=build/bench] [DOCUMENT...]
 
-Replaces what stands between `<!-- table: NAME -->` and `<!-- end -->`. So every figure in the
-document comes from BUILD/results.json and BUILD/targets.json, which bench/report.py wrote.
+DOCUMENT: those below, if none is named. Replaces what stands between `<!-- table: NAME -->` and
+`<!-- end -->`. So every figure there comes from BUILD/results.json and BUILD/targets.json, which
+bench/report.py wrote. A table about which nothing was measured stays as it is, and is named.
 """
 
 import json
 import pathlib
 import re
 import sys
+
+DOCUMENTS = ("docs/performance.md", "docs/design.md", "bindings/python/README.md")
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -71,7 +73,8 @@ class Tables:
             lines.append([target["name"], target["against"],
                           short(target["ours"]) + (f" {unit}" if target["ours"] is not None else ""),
                           short(target["theirs"]), short(target["ratio"]), goal,
-                          words[target["met"]]])
+                          words[target["met"]] +
+                          (f": {target['reason']}" if "reason" in target else "")])
         return table(["target", "against", "ours", "theirs", "ratio", "goal", ""], lines)
 
     def operations(self):
@@ -112,9 +115,45 @@ class Tables:
         return table(header, lines)
 
     def pages(self):
-        return table(["", "with, ns", "without, ns", "without / with"],
-                     [[row["operation"], short(row["with_ns"]), short(row["without_ns"]),
-                       f"{row['ratio']:.2f}"] for row in self.rows("pages")])
+        return self.settings("choices_pages")
+
+    def allocators(self):
+        return self.settings("choices_allocators")
+
+    def settings(self, program):
+        """A line for each operation, a figure for each setting, and its ratio to the first one."""
+        rows = self.rows(program)
+        names = list(dict.fromkeys(row["contender"] for row in rows))
+        cells = {(row["operation"], row["contender"]): row for row in rows}
+        lines = []
+        for operation in dict.fromkeys(row["operation"] for row in rows):
+            line = [operation]
+            for i, name in enumerate(names):
+                cell = cells[operation, name]
+                line.append(short(cell["figure"]) + (f" ({cell['ratio']:.2f})" if i else ""))
+            lines.append(line)
+        return table([""] + names, lines)
+
+    def choices_shards(self):
+        return self.ratios("choices_shards")
+
+    def choices_header(self):
+        return self.ratios("choices_header")
+
+    def ratios(self, program):
+        return by_contender(self.rows(program), "operation", "ratio", lambda v: f"{v:.2f}")
+
+    def choices_mover(self):
+        return table(["", "M inserts/s", "p99.9 us", "p99.99 us", "worst ms"],
+                     [[row["contender"], f"{row['per_second'] / 1e6:.2f}", short(row["p999_us"]),
+                       short(row["p9999_us"]), short(row["max_us"] / 1e3)]
+                      for row in self.rows("choices_mover")])
+
+    def large(self):
+        return table(["keys", "bytes of a value", "bytes a key", "insert, ns", "get, ns"],
+                     [[f"{row['keys']:,}", str(row["value"]), short(row["bytes"]),
+                       short(row["insert_ns"]), short(row["get_ns"])]
+                      for row in self.rows("scale", part="large")])
 
     def instructions(self):
         rows = self.rows("instructions")
@@ -134,7 +173,8 @@ class Tables:
 
     def sharding(self):
         return table(["shards", "store", "deviation", "of a fair die", "fullest"],
-                     [[str(row["shards_there"]), row["contender"],
+                     [[str(row["shards_there"]) + ("" if row["shards"] else " (default)"),
+                       row["contender"],
                        f"{row['deviation_percent']:.2f} %", f"{row['fair_percent']:.2f} %",
                        f"+{row['fullest_percent']:.2f} %"]
                       for row in self.rows("sharding_overhead", part="spread")])
@@ -186,16 +226,21 @@ class Tables:
 
 def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/bench")
-    document = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else HERE.parent / "docs/performance.md"
+    documents = sys.argv[2:] or [HERE.parent / name for name in DOCUMENTS]
     tables = Tables(json.loads((build / "results.json").read_text()),
                     json.loads((build / "targets.json").read_text()))
 
     def replace(match):
         name = match.group(1)
-        return f"<!-- table: {name} -->\n{getattr(tables, name)()}\n<!-- end -->"
+        text = getattr(tables, name)()
+        if text.count("\n") < 2:
+            print(f"tables.py: nothing was measured for {name}: left as it is", file=sys.stderr)
+            return match.group(0)
+        return f"<!-- table: {name} -->\n{text}\n<!-- end -->"
 
-    text = re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", replace, document.read_text(), flags=re.S)
-    document.write_text(text)
+    for document in map(pathlib.Path, documents):
+        document.write_text(re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", replace,
+                                   document.read_text(), flags=re.S))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ int main_of(int argc, char** argv) {
                          {"letters", "A,B,C,D,E,F"},
                          {"stores", "rkvs,boost,std,tbb,lmdb"},
                          {"directory", "."},
-                         {"json", ""}});
+                         {"json", RKVS_BENCH_JSON}});
   Report report("ycsb", options);
   Workload workload(options.number("keys"), options.number("value"));
   workload.directory = options.text("directory");

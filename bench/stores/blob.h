@@ -41,6 +41,8 @@ class Blob {
       std::free(body_);
     }
   }
+  // What has two of them: no reference is counted, nothing looked at.
+  void swap(Blob& other) noexcept { std::swap(body_, other.body_); }
   std::string_view view() const { return {reinterpret_cast<const char*>(body_ + 1), body_->size}; }
 
  private:

@@ -13,6 +13,7 @@ std::unique_ptr<Contender> make_rkvs(const Workload& workload);
 std::unique_ptr<Contender> make_absl(const Workload& workload);
 std::unique_ptr<Contender> make_std(const Workload& workload);
 std::unique_ptr<Contender> make_boost(const Workload& workload);
+std::unique_ptr<Contender> make_boost_one_call(const Workload& workload);
 std::unique_ptr<Contender> make_tbb(const Workload& workload);
 std::unique_ptr<Contender> make_lmdb(const Workload& workload);
 // nullptr where the server does not start.

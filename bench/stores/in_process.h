@@ -239,11 +239,12 @@ class InProcess : public Contender {
                            [&](size_t i) { fresh.put(NumberedKey("new_", i).view(), w.value); });
     }
     std::vector<std::string_view> keys(schedule.batch);
+    std::vector<KeyValue> items(schedule.batch);
     return keep_schedule(schedule, [&](size_t i) {
       if (schedule.batch != 0) {
-        const Batch batch{Op::kGet, schedule.batch, true};
-        list(batch, i * schedule.batch, keys, {});
-        do_batch(batch, keys, {});
+        const Batch batch{schedule.op == Op::kPut ? Op::kSet : Op::kGet, schedule.batch, true};
+        list(batch, i * schedule.batch, keys, items);
+        do_batch(batch, keys, items);
       } else if (schedule.op == Op::kPut) {
         store_->put(w.key(i), w.value);
       } else {

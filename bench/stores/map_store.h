@@ -57,23 +57,29 @@ struct MapStore {
     const std::unique_lock lock(mutex);
     const auto it = map.find(key);
     if (it != map.end()) {
-      std::swap(it->second, blob);
-      std::swap(old, blob);
+      it->second.swap(blob);
+      old.swap(blob);
     } else {
       map.try_emplace(std::string(key), std::move(blob));
     }
   }
   void put(std::string_view key, std::string_view value) {
-    Handle old;
-    set(key, value, old);
+    Blob blob(value);
+    const std::unique_lock lock(mutex);
+    const auto it = map.find(key);
+    if (it != map.end()) {
+      it->second.swap(blob);
+    } else {
+      map.try_emplace(std::string(key), std::move(blob));
+    }
   }
   bool update(std::string_view key, std::string_view value, Handle& old) {
     Blob blob(value);
     const std::unique_lock lock(mutex);
     const auto it = map.find(key);
     if (it == map.end()) return false;
-    std::swap(it->second, blob);
-    std::swap(old, blob);
+    it->second.swap(blob);
+    old.swap(blob);
     return true;
   }
   bool erase(std::string_view key) {

@@ -43,8 +43,8 @@ struct TbbStore {
     Blob blob(value);
     Map::accessor at;
     if (!map.find(at, key)) map.insert(at, std::string(key));
-    std::swap(at->second, blob);
-    std::swap(old, blob);
+    at->second.swap(blob);
+    old.swap(blob);
   }
   void put(std::string_view key, std::string_view value) {
     Handle old;
@@ -54,8 +54,8 @@ struct TbbStore {
     Blob blob(value);
     Map::accessor at;
     if (!map.find(at, key)) return false;
-    std::swap(at->second, blob);
-    std::swap(old, blob);
+    at->second.swap(blob);
+    old.swap(blob);
     return true;
   }
   bool erase(std::string_view key) { return map.erase(key); }
