@@ -212,6 +212,7 @@ Arena::Stats Arena::stats() noexcept {
   stats.regions = heap.regions;
   stats.reserve_regions = heap.reserve_regions;
   stats.late_regions = heap.late_regions;
+  stats.promoted_regions = heap.promoted_regions;
   stats.large_blocks = g_large_blocks.load(std::memory_order_relaxed);
   stats.thread_caches = caches.threads;
   return stats;

@@ -19,9 +19,9 @@ namespace rkvs::internal {
 // When half of the first region is used, a background thread maps the next one as a huge page and
 // touches it ahead of use, because that can take milliseconds. It keeps one such region in reserve,
 // up to four while the arena grows fast, and ends itself when growth pauses. The first region, and
-// those that were needed before the reserve had one, consist of ordinary pages: a small store costs
-// some 40 KiB, and no caller waits for a huge page. Empty regions return to the system, all but the
-// reserve.
+// those that were needed before the reserve had one, begin as ordinary pages: a small store costs
+// some 40 KiB, and no caller waits for a huge page. When growth pauses, the thread makes huge pages
+// of those that are full. Empty regions return to the system, all but the reserve.
 //
 // The arena is never destroyed: blocks may outlive everything else in the process. All functions
 // are thread-safe, none throws, and they work at any time: during static initialisation, while a
@@ -38,8 +38,10 @@ class Arena {
     size_t regions = 0;          // number of 2 MiB regions, the reserve included
     size_t reserve_regions = 0;  // number of empty regions that wait for use
     size_t late_regions = 0;     // number of times a region was needed before the reserve had one
-    size_t large_blocks = 0;     // number of live blocks with a mapping of their own
-    size_t thread_caches = 0;    // number of threads that hold a cache
+    size_t promoted_regions =
+        0;                     // number of times a full region of ordinary pages became a huge page
+    size_t large_blocks = 0;   // number of live blocks with a mapping of their own
+    size_t thread_caches = 0;  // number of threads that hold a cache
   };
 
   // Returns a block of at least `bytes` bytes, aligned to 16; nullptr when the system has no

@@ -12,6 +12,12 @@ namespace {
 
 // How long the thread waits for work before it ends.
 constexpr std::chrono::seconds kIdle{1};
+// How long nothing must have been wanted before it turns to regions that are in use, and how long
+// it leaves everybody alone between two of them.
+constexpr std::chrono::milliseconds kPause{100};
+constexpr std::chrono::milliseconds kBetween{2};
+// A region is worth a huge page when so much of it is in use that nearly nothing is added.
+constexpr uint32_t kWorthPages = kRegionPages / 8 * 7;
 
 // The thread needs little, but the thread-local memory of the whole program comes out of this too.
 constexpr size_t kStackSize = 256 * 1024;
@@ -65,10 +71,15 @@ void PageHeap::work() {
     while (add_to_reserve()) {
     }
     const Clock::time_point until = Clock::now() + kIdle;
-    while (calls_.load(std::memory_order_acquire) == seen && Clock::now() < until) {
-      futex_wait(calls_, seen, until, kAnyCall);
-    }
-    if (calls_.load(std::memory_order_acquire) == seen && end_if_asleep()) break;
+    const auto is_called_before = [&](Clock::time_point end) {
+      while (calls_.load(std::memory_order_acquire) == seen && Clock::now() < end) {
+        futex_wait(calls_, seen, end, kAnyCall);
+      }
+      return calls_.load(std::memory_order_acquire) != seen;
+    };
+    bool called = is_called_before(Clock::now() + kPause);
+    while (!called && promote_one()) called = is_called_before(Clock::now() + kBetween);
+    if (!is_called_before(until) && end_if_asleep()) break;
   }
   unmap_doomed();
 }
@@ -109,6 +120,29 @@ bool PageHeap::add_to_reserve() {
   }
   if (region == nullptr) unmap_region(memory);
   return region != nullptr;
+}
+
+// Makes a huge page of one of the regions that were needed before the reserve had one. False if
+// there is none that is worth it.
+bool PageHeap::promote_one() {
+  Region* region;
+  {
+    MutexLock lock(mutex_);
+    region = ordinary_;
+    while (region != nullptr && region->used_pages < kWorthPages) region = region->next_ordinary;
+    if (region == nullptr) return false;
+    forget_ordinary(region);
+    region->huge = true;
+    promoting_ = region;
+  }
+  promote_region(region->memory);
+  {
+    MutexLock lock(mutex_);
+    promoting_ = nullptr;
+    ++promoted_regions_;
+  }
+  unmap_doomed();
+  return true;
 }
 
 // False: somebody has called meanwhile.

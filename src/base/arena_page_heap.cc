@@ -51,6 +51,8 @@ Span* PageHeap::allocate(size_t pages, Span::Kind kind, uint8_t size_class) {
     Region* region = describe(memory, false);
     if (region != nullptr) {
       if (regions_++ != 0) ++late_regions_;
+      region->next_ordinary = ordinary_;
+      ordinary_ = region;
       add_region(region);
       Span* span = take_run(pages);
       if (span != nullptr) use(span, kind, size_class);
@@ -231,6 +233,14 @@ Region* PageHeap::pop_reserve() {
   return region;
 }
 
+void PageHeap::forget_ordinary(Region* region) {
+  for (Region** link = &ordinary_; *link != nullptr; link = &(*link)->next_ordinary) {
+    if (*link != region) continue;
+    *link = region->next_ordinary;
+    break;
+  }
+}
+
 void PageHeap::doom(Region* region) {
   region->next = doomed_;
   doomed_ = region;
@@ -270,9 +280,12 @@ void PageHeap::unmap_doomed() {
     bool huge;
     {
       MutexLock lock(mutex_);
-      Region* region = doomed_;
+      Region** link = &doomed_;
+      if (*link != nullptr && *link == promoting_) link = &(*link)->next;
+      Region* region = *link;
       if (region == nullptr) return;
-      doomed_ = region->next;
+      *link = region->next;
+      if (!region->huge) forget_ordinary(region);
       --regions_;
       memory = region->memory;
       huge = region->huge;
@@ -286,6 +299,10 @@ void PageHeap::unmap_doomed() {
     Region* region = describe(memory, huge);
     if (region == nullptr) return;
     ++regions_;
+    if (!huge) {
+      region->next_ordinary = ordinary_;
+      ordinary_ = region;
+    }
     push_reserve(region);
     return;
   }
@@ -306,6 +323,7 @@ PageHeap::Figures PageHeap::figures() {
   figures.regions = regions_;
   figures.reserve_regions = reserve_count_;
   figures.late_regions = late_regions_;
+  figures.promoted_regions = promoted_regions_;
   figures.block_pages = block_pages_;
   figures.described_bytes =
       span_pool_.bytes_mapped() + region_pool_.bytes_mapped() + g_region_map.bytes_mapped();
@@ -320,6 +338,7 @@ void PageHeap::after_fork_in_child() RKVS_NO_THREAD_SAFETY_ANALYSIS {
     populating_ = nullptr;
     --regions_;
   }
+  promoting_ = nullptr;
   thread_runs_ = false;
   thread_sleeps_ = false;
 }

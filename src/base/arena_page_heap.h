@@ -25,11 +25,12 @@ namespace rkvs::internal::arena {
 class PageHeap {
  public:
   struct Figures {
-    size_t regions = 0;          // mapped, the reserve included
-    size_t reserve_regions = 0;  // empty
-    size_t late_regions = 0;     // mapped by a caller for want of a reserve, since the start
-    size_t block_pages = 0;      // in runs of Kind::kPages
-    size_t described_bytes = 0;  // mapped for descriptions of all this
+    size_t regions = 0;           // mapped, the reserve included
+    size_t reserve_regions = 0;   // empty
+    size_t late_regions = 0;      // mapped by a caller for want of a reserve, since the start
+    size_t promoted_regions = 0;  // made huge pages while they were in use, since the start
+    size_t block_pages = 0;       // in runs of Kind::kPages
+    size_t described_bytes = 0;   // mapped for descriptions of all this
   };
 
   constexpr PageHeap() = default;
@@ -83,6 +84,8 @@ class PageHeap {
   void work() RKVS_EXCLUDES(mutex_);
   void call_thread();
   bool add_to_reserve() RKVS_EXCLUDES(mutex_);
+  bool promote_one() RKVS_EXCLUDES(mutex_);
+  void forget_ordinary(Region* region) RKVS_REQUIRES(mutex_);
   bool end_if_asleep() RKVS_EXCLUDES(mutex_);
 
   Mutex mutex_;
@@ -94,6 +97,7 @@ class PageHeap {
 
   size_t regions_ RKVS_GUARDED_BY(mutex_) = 0;
   size_t late_regions_ RKVS_GUARDED_BY(mutex_) = 0;
+  size_t promoted_regions_ RKVS_GUARDED_BY(mutex_) = 0;
   size_t used_pages_ RKVS_GUARDED_BY(mutex_) = 0;
   size_t block_pages_ RKVS_GUARDED_BY(mutex_) = 0;
 
@@ -106,6 +110,9 @@ class PageHeap {
   bool thread_runs_ RKVS_GUARDED_BY(mutex_) = false;
   bool thread_sleeps_ RKVS_GUARDED_BY(mutex_) = false;
   char* populating_ RKVS_GUARDED_BY(mutex_) = nullptr;  // what the thread is touching
+  Region* ordinary_ RKVS_GUARDED_BY(mutex_) = nullptr;  // regions of ordinary pages
+  // The one that the thread is making a huge page of: it must not be unmapped meanwhile.
+  Region* promoting_ RKVS_GUARDED_BY(mutex_) = nullptr;
 
   std::atomic<bool> chores_due_{false};
   std::atomic<uint32_t> calls_{0};  // of the thread; it sleeps on this word

@@ -63,6 +63,14 @@ void populate_region(char* memory) {
   }
 }
 
+void promote_region(char* memory) {
+  advise_huge(memory, kRegionSize, true);
+#if defined(__linux__)
+  constexpr int kCollapse = 25;  // MADV_COLLAPSE, of Linux 6.1
+  static_cast<void>(::madvise(memory, kRegionSize, kCollapse));
+#endif
+}
+
 void* map_memory(size_t bytes) {
   char* memory = bytes >= kRegionSize ? map_aligned(bytes) : map(bytes);
   if (memory == nullptr) return nullptr;

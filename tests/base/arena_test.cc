@@ -619,6 +619,39 @@ TEST(Arena, ReserveIsFilledAheadAndOnlyForLargeStores) {
   for (const Block& block : blocks) block.free();
 }
 
+TEST(Arena, FullRegionsOfOrdinaryPagesBecomeHugeOnesWhenGrowthPauses) {
+  trim_to(0);
+  const Arena::Stats before = Arena::stats();
+  if (before.regions != 0)
+    GTEST_SKIP() << "the first region, which has ordinary pages, is not ours";
+  std::vector<uint64_t*> blocks(16 * kMiB / 1024);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    blocks[i] = static_cast<uint64_t*>(Arena::allocate(1024));
+    ASSERT_NE(blocks[i], nullptr);
+    for (size_t word = 0; word < 128; ++word) blocks[i][word] = i + word;
+  }
+  // Somebody writes all the while.
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (uint64_t round = 1; !stop; ++round) {
+      for (uint64_t* block : blocks) block[127] = round;
+      for (uint64_t* block : blocks) ASSERT_EQ(block[127], round);
+    }
+  });
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (Arena::stats().promoted_regions == before.promoted_regions) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  stop = true;
+  writer.join();
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    for (size_t word = 0; word < 127; ++word) ASSERT_EQ(blocks[i][word], i + word);
+    Arena::deallocate(blocks[i], 1024);
+  }
+  EXPECT_EQ(Arena::stats().bytes_in_use, before.bytes_in_use);
+}
+
 TEST(Arena, ForkedChildGoesOn) {
   if (kTsan) GTEST_SKIP() << "the sanitizer lets no forked child start a thread";
   std::atomic<bool> done{false};
