@@ -23,4 +23,8 @@ KeyHash KeyHash::of_process() {
   return KeyHash(seed);
 }
 
+uint64_t KeyHash::hash_of_long(std::string_view key) const {
+  return XXH3_64bits_withSeed(key.data(), key.size(), seed_);
+}
+
 }  // namespace rkvs::internal

@@ -27,11 +27,16 @@ class KeyHash {
   // A KeyHash with this process's seed, drawn from the system's random source at first use.
   static KeyHash of_process();
 
-  HashedKey operator()(std::string_view key) const {
-    return {key, XXH3_64bits_withSeed(key.data(), key.size(), seed_) & mask_};
+  [[gnu::always_inline]] HashedKey operator()(std::string_view key) const {
+    // Only what short keys need is worth its place in every operation.
+    const uint64_t hash =
+        key.size() <= 16 ? XXH3_64bits_withSeed(key.data(), key.size(), seed_) : hash_of_long(key);
+    return {key, hash & mask_};
   }
 
  private:
+  uint64_t hash_of_long(std::string_view key) const;
+
   uint64_t seed_;
   uint64_t mask_;
 };
@@ -43,9 +48,8 @@ inline constexpr uint32_t kBucketCount = 64;
 inline constexpr uint32_t kBucketCount = 65536;
 #endif
 
-// The bucket is bits 40-55. absl's tables take their control byte from bits 0-6 (LTS 2022 to 2025)
-// or 57-63 (later ones), and the position from the bits above 6 or from the low ones: the bits in
-// between are free in each of them while a shard has fewer than 2^33 slots.
+// The bucket is bits 40-55: the tables of shards take a byte from bits 56-63, and the position from
+// bit 6 up, which leaves those in between free while a shard's table has fewer than 2^34 lines.
 inline uint32_t bucket_of(uint64_t hash) {
   return static_cast<uint32_t>(hash >> 40) & (kBucketCount - 1);
 }

@@ -98,10 +98,8 @@ class BatchAccount {
   void remove(uint32_t shard, const Entry& old) {
     --keys_.net;
     if (!counts_bytes_) return;
-    EntryTable::Forecast& table = shards_[shard].table;
-    const auto before = static_cast<int64_t>(table.memory());
-    table.erase();
-    bytes_.net += static_cast<int64_t>(table.memory()) - before - memory(old);
+    shards_[shard].table.erase();
+    bytes_.net -= memory(old);
   }
 
  private:

@@ -89,6 +89,7 @@ class BatchPlan {
       if (Entry* entry = from.reclaim_key(keys_[i], time.now())) {
         usage.release(1);
         gone.emplace_back(entry);
+        from.drop_emptied_table();
       }
     }
     return true;

@@ -31,7 +31,7 @@ StatusCode BucketWalk::next(Deadline& deadline, OperationTime& time, std::string
 
 void BucketWalk::read(uint32_t index, const Shard& shard, OperationTime& time,
                       std::string_view prefix, std::vector<EntryRef>& entries) {
-  shard.for_each([&](uint64_t hash, Entry* entry) {
+  shard.for_each_hashed([&](uint64_t hash, Entry* entry) {
     if (seen(bucket_of(hash))) return;
     if (!prefix.empty() && !entry->key().starts_with(prefix)) return;
     if (!entry->is_live(time)) return;

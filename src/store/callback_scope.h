@@ -2,6 +2,10 @@
 #ifndef RKVS_STORE_CALLBACK_SCOPE_H_
 #define RKVS_STORE_CALLBACK_SCOPE_H_
 
+#include <utility>
+
+#include "base/thread_slot.h"
+
 namespace rkvs::internal {
 
 // Every operation asks, so it must be one load: `initial-exec` costs some bytes of the static
@@ -15,9 +19,17 @@ inline bool is_called_back() { return callback_is_running; }
 class CallbackScope {
  public:
   CallbackScope() { callback_is_running = true; }
-  ~CallbackScope() { callback_is_running = false; }
+  ~CallbackScope() {
+    callback_is_running = false;
+    thread_slot_plus_one = slot_plus_one_;
+  }
   CallbackScope(const CallbackScope&) = delete;
   CallbackScope& operator=(const CallbackScope&) = delete;
+
+ private:
+  // Meanwhile the thread has no slot of its own, so that whoever has one is in no callback: one
+  // question where a read would ask two.
+  const uint32_t slot_plus_one_ = std::exchange(thread_slot_plus_one, kSharedThreadSlot + 1);
 };
 
 }  // namespace rkvs::internal

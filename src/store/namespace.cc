@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/hot_path.h"
 #include "store/byte_charge.h"
 #include "store/namespace_impl.h"
 #include "store/reclaimed.h"
@@ -14,80 +15,104 @@ using internal::AllLock;
 using internal::ByteCharge;
 using internal::Deadline;
 using internal::Entry;
+using internal::ExpiryQueue;
+using internal::has_own_thread_slot;
 using internal::HashedKey;
 using internal::HistogramTimer;
+using internal::is_called_back;
 using internal::NamespaceImpl;
 using internal::OperationKind;
 using internal::OperationTime;
 using internal::OwnerLock;
 using internal::Reclaimed;
 using internal::Shard;
-using internal::TableMemory;
+using internal::unlock_shard;
 
 namespace {
 
 Status no_memory() { return Status(StatusCode::kNoMemory); }
 
-// The key's entry if it has not expired, or nullptr.
-[[gnu::always_inline]] inline Entry* find_live(NamespaceImpl& self, const Shard& shard,
-                                               const HashedKey& key)
-    RKVS_REQUIRES_SHARED(shard.mutex) {
-  Entry* entry = shard.find(key);
-  if (entry != nullptr && entry->has_expiry()) [[unlikely]] {
-    OperationTime time(self.time());
-    if (!entry->is_live(time)) return nullptr;
-  }
-  return entry;
+// The key's entry if it has not expired, or nullptr. Apart, with nothing of the caller's that would
+// have to be in memory.
+[[gnu::noinline]] Entry* find_live(NamespaceImpl& self, const Shard& shard, std::string_view key,
+                                   uint64_t hash) RKVS_REQUIRES_SHARED(shard.mutex) {
+  OperationTime time(self.time());
+  return shard.find_live({key, hash}, time);
 }
 
-// Apart, so that whoever returns it has no room on its stack for it.
-template <typename R>
-[[gnu::noinline]] R refused(const NamespaceImpl& self, StatusCode code) {
-  return self.error(code);
-}
-
-// read() where nothing is measured. Few instructions: while one read waits for memory, the
-// processor goes on with the next ones as far as it can see, and so several reads wait together.
+// read() in every case.
 template <typename Visit>
-auto read_unmeasured(NamespaceImpl& self, std::string_view key, Visit visit)
-    -> decltype(visit(static_cast<Entry*>(nullptr))) {
-  const HashedKey hashed = self.shards().hashed(key);
-  const OwnerLock<Access::kRead> lock(self.shards(), hashed, [&self] { return self.deadline(); });
-  if (!lock.held()) [[unlikely]]
-    return refused<decltype(visit(static_cast<Entry*>(nullptr)))>(self, lock.code());
-  Shard& shard = lock.shard();
-  shard.mutex.assert_held_shared();
-  Entry* entry = find_live(self, shard, hashed);
-  self.count_read<false>(shard, entry != nullptr);
-  return visit(entry);
-}
-
-template <typename Visit>
-[[gnu::noinline]] auto read_measured(NamespaceImpl& self, std::string_view key, Visit visit)
+[[gnu::noinline]] auto read_carefully(NamespaceImpl& self, std::string_view key, Visit visit)
     -> decltype(visit(static_cast<Entry*>(nullptr))) {
   const HistogramTimer timer(self.histogram(OperationKind::kRead));
   const HashedKey hashed = self.shards().hashed(key);
-  const OwnerLock<Access::kRead> lock(self.shards(), hashed, [&self] { return self.deadline(); });
+  Deadline deadline = self.deadline();
+  const OwnerLock<Access::kRead> lock(self.shards(), hashed, deadline);
   if (!lock.held()) return self.error(lock.code());
   Shard& shard = lock.shard();
   shard.mutex.assert_held_shared();
-  Entry* entry = find_live(self, shard, hashed);
-  self.count_read<true>(shard, entry != nullptr);
+  Entry* entry = find_live(self, shard, key, hashed.hash);
+  self.count_read(shard, entry != nullptr);
   return visit(entry);
 }
 
 // Calls `visit(entry)` with the key's entry, or nullptr, and its shard locked; returns what it
 // returns, or the status of a lock that could not be had.
+//
+// What nearly every read needs is here, in few instructions: while one waits for memory, the
+// processor goes on with the next ones as far as it can see, and so several reads wait together.
 template <typename Visit>
-auto read(NamespaceImpl& self, std::string_view key, Visit visit)
+RKVS_NO_THREAD_SAFETY_ANALYSIS auto read(NamespaceImpl& self, std::string_view key, Visit visit)
     -> decltype(visit(static_cast<Entry*>(nullptr))) {
-  if (self.metrics() != nullptr) [[unlikely]]
-    return read_measured(self, key, visit);
-  return read_unmeasured(self, key, visit);
+  uint32_t slot;
+  if (self.metrics() != nullptr || !has_own_thread_slot(slot)) [[unlikely]]
+    return read_carefully(self, key, visit);
+  const HashedKey hashed = self.shards().hashed(key);
+  Shard* shard;
+  if (!OwnerLock<Access::kRead>::lock_at_once(self.shards(), hashed, shard)) [[unlikely]]
+    return read_carefully(self, key, visit);
+  Entry* entry;
+  if (!shard->find_at_once(hashed, entry)) [[unlikely]]
+    entry = find_live(self, *shard, key, hashed.hash);
+  self.reads().count(slot, entry != nullptr);
+  auto result = visit(entry);
+  unlock_shard<Access::kRead>(*shard);
+  return result;
+}
+
+// The way of most removals; see read(). False: nothing is done, and the long way is to be gone.
+// Else the entry, with its reference, or nullptr.
+bool remove_plain(NamespaceImpl& self, std::string_view key,
+                  Entry*& entry) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+  if (self.metrics() != nullptr || is_called_back()) [[unlikely]]
+    return false;
+  const HashedKey hashed = self.shards().hashed(key);
+  Shard* shard;
+  if (!OwnerLock<Access::kWrite>::lock_at_once(self.shards(), hashed, shard)) [[unlikely]]
+    return false;
+  if (shard->next_expiry() != ExpiryQueue::kNever || shard->is_being_saved() ||
+      self.usage().counts_bytes() || shard->size() == 1) [[unlikely]] {
+    unlock_shard<Access::kWrite>(*shard);
+    return false;
+  }
+  Entry** slot;
+  if (!shard->find_slot_at_once(hashed, slot)) [[unlikely]]
+    slot = shard->find_slot_carefully(key, hashed.hash);
+  entry = nullptr;
+  if (slot != nullptr) [[likely]] {
+    entry = shard->remove(hashed.hash, slot);
+    self.usage().release(1);
+  }
+  unlock_shard<Access::kWrite>(*shard);
+  // A resize that inserts began ends by deletions as well.
+  if (self.resizer().wants_help(0)) [[unlikely]]
+    self.resizer().help();
+  return true;
 }
 
 // Removes the key, if it has this version where one is given.
-Result<Value> remove(NamespaceImpl& self, std::string_view key, const uint64_t* version) {
+[[gnu::noinline]] Result<Value> remove_carefully(NamespaceImpl& self, std::string_view key,
+                                                 const uint64_t* version) {
   const HistogramTimer timer(self.histogram(OperationKind::kWrite));
   const HashedKey hashed = self.shards().hashed(key);
   Deadline deadline = self.deadline();
@@ -109,10 +134,9 @@ Result<Value> remove(NamespaceImpl& self, std::string_view key, const uint64_t* 
   Entry* entry = shard.remove(hashed);
   if (entry == nullptr) return StatusCode::kNotFound;
   self.usage().release(1);
-  const bool emptied = shard.size() == 0;
+  shard.drop_emptied_table();
   charge.settle();
   lock.unlock();
-  if (emptied) TableMemory::free_dropped();
   // A resize that inserts began ends by deletions as well.
   if (self.resizer().wants_help(0)) self.resizer().help();
   return Entry::adopt(entry);
@@ -122,7 +146,7 @@ Result<Value> remove(NamespaceImpl& self, std::string_view key, const uint64_t* 
 
 const std::string& Namespace::name() const noexcept { return impl_->name(); }
 
-Result<Value> Namespace::get(std::string_view key) const {
+RKVS_SCALARS_ONLY Result<Value> Namespace::get(std::string_view key) const {
   return read(*impl_, key, [](Entry* entry) -> Result<Value> {
     if (entry == nullptr) return StatusCode::kNotFound;
     return entry->share();
@@ -136,18 +160,29 @@ Result<VersionedValue> Namespace::get_with_version(std::string_view key) const {
   });
 }
 
-Result<bool> Namespace::exists(std::string_view key) const {
+RKVS_SCALARS_ONLY Result<bool> Namespace::exists(std::string_view key) const {
   return read(*impl_, key, [](Entry* entry) -> Result<bool> { return entry != nullptr; });
 }
 
-Result<Value> Namespace::consume(std::string_view key) { return remove(*impl_, key, nullptr); }
-
-Status Namespace::compare_and_delete(std::string_view key, uint64_t expected_version) {
-  return remove(*impl_, key, &expected_version).status();
+RKVS_SCALARS_ONLY Result<Value> Namespace::consume(std::string_view key) {
+  Entry* entry;
+  if (!remove_plain(*impl_, key, entry)) [[unlikely]]
+    return remove_carefully(*impl_, key, nullptr);
+  if (entry == nullptr) return StatusCode::kNotFound;
+  return Entry::adopt(entry);
 }
 
-Result<bool> Namespace::delete_key(std::string_view key) {
-  const Result<Value> old = consume(key);
+Status Namespace::compare_and_delete(std::string_view key, uint64_t expected_version) {
+  return remove_carefully(*impl_, key, &expected_version).status();
+}
+
+RKVS_SCALARS_ONLY Result<bool> Namespace::delete_key(std::string_view key) {
+  Entry* entry;
+  if (remove_plain(*impl_, key, entry)) [[likely]] {
+    if (entry != nullptr) entry->release();
+    return entry != nullptr;
+  }
+  const Result<Value> old = remove_carefully(*impl_, key, nullptr);
   if (old.ok()) return true;
   if (old.code() == StatusCode::kNotFound) return false;
   return old.status();

@@ -334,28 +334,18 @@ class AtomicCall {
     for (uint32_t i = 0; i < operations_.size(); ++i) {
       if (made_[i]) by_shard_.push_back(i);
     }
-    const auto place = [&](uint32_t i) {
-      return std::pair(plan_.shard_index(i), plan_.key(i).hash);
-    };
     std::sort(by_shard_.begin(), by_shard_.end(),
-              [&](uint32_t a, uint32_t b) { return place(a) < place(b); });
+              [&](uint32_t a, uint32_t b) { return plan_.shard_index(a) < plan_.shard_index(b); });
     for (size_t first = 0, last = 0; first < by_shard_.size(); first = last) {
       Shard& shard = plan_.shard(by_shard_[first]);
       shard.mutex.assert_held();
-      size_t collisions = 0;
       size_t inserts = 0;
       size_t expiries = 0;
-      for (;
-           last < by_shard_.size() && place(by_shard_[last]).first == place(by_shard_[first]).first;
-           ++last) {
+      for (; last < by_shard_.size() && &plan_.shard(by_shard_[last]) == &shard; ++last) {
         const uint32_t i = by_shard_[last];
         if (made_[i]->has_expiry()) ++expiries;
-        if (!inserts_[i]) continue;
-        ++inserts;
-        const bool again = last > first && place(by_shard_[last - 1]).second == place(i).second;
-        if (again || shard.candidate(place(i).second) != nullptr) ++collisions;
+        if (inserts_[i]) ++inserts;
       }
-      if (collisions != 0 && !shard.prepare_collisions(collisions)) return false;
       // Where bytes are counted, tables and queues grow step by step, as the account has it.
       if (account_.counts_bytes()) continue;
       if (expiries != 0 && !shard.prepare_expiries(expiries)) return false;
@@ -416,13 +406,19 @@ class AtomicCall {
       } else {
         if (account_.counts_bytes()) shard.make_room(1);
         // Cannot fail: make_room() has seen to it.
-        static_cast<void>(shard.insert(key.hash, entry));
+        shard.insert(key.hash, entry);
         ++inserted_;
         largest_ = std::max(largest_, shard.size());
       }
       if (entry->has_expiry() && entry->has_expired_by(now)) {
         gone.emplace_back(shard.reclaim_key(key, now));
       }
+    }
+    // Not before: what comes later in the batch may need the room.
+    for (size_t i = 0; i < operations_.size(); ++i) {
+      Shard& shard = plan_.shard(i);
+      shard.mutex.assert_held();
+      shard.drop_emptied_table();
     }
     for (const KeyState& state : states_) {
       if (state.written_by == KeyState::kNone) continue;

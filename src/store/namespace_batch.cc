@@ -63,14 +63,8 @@ enum class Read { kValues, kExistence };
 
 // Of the items of a slice that were looked for.
 void count_reads(NamespaceImpl& self, const BatchPlan& plan, BatchCall& batch, size_t begin) {
-  const bool by_shard = self.metrics() != nullptr;
   for (size_t i = 0; i < plan.size(); ++i) {
-    const bool found = batch.item(begin + i).code == StatusCode::kOk;
-    if (by_shard) {
-      self.count_read<true>(plan.shard(i), found);
-    } else {
-      self.count_read<false>(plan.shard(i), found);
-    }
+    self.count_read(plan.shard(i), batch.item(begin + i).code == StatusCode::kOk);
   }
 }
 
@@ -133,6 +127,7 @@ BatchResult remove_batch(NamespaceImpl& self, std::span<const std::string_view> 
         Shard& shard = plan.shard(i);
         shard.mutex.assert_held();
         Entry* entry = shard.remove(plan.key(i));
+        if (entry != nullptr) shard.drop_emptied_table();
         BatchItem& item = batch.item(begin + i);
         item.code = entry == nullptr ? StatusCode::kNotFound : StatusCode::kOk;
         if (entry == nullptr) return true;
@@ -229,7 +224,8 @@ class SetSlice {
             batch_.fails_by_items();
             return true;
           }
-          no_memory = !make_room() || !plan_.prepare_write(is_over_ ? 2 : 1) || !prepare_expiries();
+          make_room();
+          no_memory = !plan_.prepare_write(is_over_ ? 2 : 1) || !prepare_expiries();
           if (!no_memory && !missing_.empty()) {
             lock.unlock();
             no_memory = !TableMemory::add_spares(missing_.data(), missing_.size());
@@ -327,27 +323,18 @@ class SetSlice {
   // Grows the tables that the absent keys go to, as far as there are spare blocks; the sizes of the
   // blocks that are missing are left in missing_. A growth that turns out to be for nothing does no
   // harm. Where bytes are counted, the tables grow later, step by step, and missing_ is what that
-  // may need. False where there is no memory.
-  bool make_room() {
+  // may need. Throws std::bad_alloc.
+  void make_room() {
     missing_.clear();
-    // By shard, to know how many each will get, and by hash, to see which may collide. Keys that
-    // come twice count twice, which only makes a little more room.
+    // By shard, to know how many each will get. Keys that come twice count twice, which only makes
+    // a little more room.
     by_shard_.assign(absent_.begin(), absent_.end());
-    const auto place = [&](uint32_t i) {
-      return std::pair(plan_.shard_index(i), plan_.key(i).hash);
-    };
     std::sort(by_shard_.begin(), by_shard_.end(),
-              [&](uint32_t a, uint32_t b) { return place(a) < place(b); });
+              [&](uint32_t a, uint32_t b) { return plan_.shard_index(a) < plan_.shard_index(b); });
     for (size_t first = 0, last = 0; first < by_shard_.size(); first = last) {
       Shard& shard = plan_.shard(by_shard_[first]);
       shard.mutex.assert_held();
-      size_t collisions = 0;
-      for (; last < by_shard_.size() && &plan_.shard(by_shard_[last]) == &shard; ++last) {
-        const uint64_t hash = plan_.key(by_shard_[last]).hash;
-        const bool same_as_before = last > first && plan_.key(by_shard_[last - 1]).hash == hash;
-        if (same_as_before || shard.candidate(hash) != nullptr) ++collisions;
-      }
-      if (collisions != 0 && !shard.prepare_collisions(collisions)) return false;
+      while (last < by_shard_.size() && &plan_.shard(by_shard_[last]) == &shard) ++last;
       if (counts_bytes_) {
         auto table = shard.table_forecast();
         for (size_t i = first; i < last; ++i) {
@@ -365,9 +352,7 @@ class SetSlice {
         missing_.push_back(spare);
       }
     }
-    if (counts_bytes_ && !std::exchange(has_spares_, true)) return true;
-    if (counts_bytes_) missing_.clear();
-    return true;
+    if (counts_bytes_ && std::exchange(has_spares_, true)) missing_.clear();
   }
 
   // The absent keys, each where it is first named, in input order. Sorts absent_ by key; those that
@@ -446,6 +431,17 @@ class SetSlice {
       }
       return true;
     });
+    if (is_over_) drop_emptied_tables();
+  }
+
+  void drop_emptied_tables() {
+    for (size_t i = 0; i < items_.size(); ++i) {
+      if (!fresh_[i]) continue;
+      Shard& shard = plan_.shard(i);
+      shard.mutex.assert_held();
+      const ByteCharge charge(batch_.self().usage(), shard);
+      shard.drop_emptied_table();
+    }
   }
 
   // NotApplied: a block is missing for the table.
@@ -477,7 +473,7 @@ class SetSlice {
     // All-or-nothing batches have reserved their keys.
     if (!batch_.atomic() && !batch_.self().usage().reserve(1)) return StatusCode::kTooManyKeys;
     // Cannot fail: make_room() has seen to it.
-    static_cast<void>(shard.insert(key.hash, fresh_[i].take()));
+    shard.insert(key.hash, fresh_[i].take());
     ++inserted_;
     largest_ = std::max(largest_, shard.size());
     return StatusCode::kOk;

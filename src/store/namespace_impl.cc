@@ -411,7 +411,6 @@ uint64_t NamespaceImpl::reclaim_expired(OperationTime& time, Deadline& limit) {
       gone.step(usage_, shard, time, Reclaimed::kPerStep);
       reclaimed += gone.size();
     }
-    TableMemory::free_dropped();
   }
   return reclaimed;
 }
@@ -446,7 +445,6 @@ int64_t NamespaceImpl::next_expiry() const {
 
 Result<uint64_t> NamespaceImpl::clear() try {
   std::vector<EntryTable> tables(kMaxShardCount);
-  std::vector<Entry*> overflow;
   uint64_t removed = 0;
   {
     Deadline limit = deadline();
@@ -454,14 +452,11 @@ Result<uint64_t> NamespaceImpl::clear() try {
     reclaim_expired(time, limit);
     const AllLock<Access::kWrite> all(*shards_, limit);
     if (!all.held()) return error(all.code());
-    size_t collisions = 0;
     for (uint32_t i = 0; i < all.count(); ++i) {
       Shard& shard = (*shards_)[i];
       shard.mutex.assert_held();
       if (!shard.prepare_write(shard.size())) return StatusCode::kNoMemory;
-      collisions += shard.overflow_size();
     }
-    overflow.reserve(collisions);
     time.reset();
     removed = has_expiries() ? live_sum(all, time.now()).keys : sum(all).keys;
     for (uint32_t i = 0; i < all.count(); ++i) {
@@ -469,14 +464,13 @@ Result<uint64_t> NamespaceImpl::clear() try {
       shard.mutex.assert_held();
       const ByteCharge charge(usage_, shard);
       usage_.release(shard.size());
-      shard.clear_into(tables[i], overflow);
+      shard.clear_into(tables[i]);
     }
   }
   for (EntryTable& table : tables) {
-    table.for_each([](uint64_t, Entry* entry) { entry->release(); });
+    table.for_each([](Entry* entry) { entry->release(); });
     table.reset();
   }
-  for (Entry* entry : overflow) entry->release();
   TableMemory::free_dropped();
   return removed;
 } catch (const std::bad_alloc&) {

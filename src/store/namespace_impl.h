@@ -82,10 +82,10 @@ class NamespaceImpl {
   Histogram* histogram(OperationKind kind) const {
     return metrics_ == nullptr ? nullptr : &metrics_->operations[static_cast<size_t>(kind)];
   }
-  template <bool kByShard>
+  ReadCounters& reads() { return reads_; }
   void count_read(Shard& shard, bool found) {
     reads_.count(found);
-    if (kByShard) shard.count_reads(found ? 1 : 0, found ? 0 : 1);
+    if (metrics_ != nullptr) shard.count_reads(found ? 1 : 0, found ? 0 : 1);
   }
   // Notes that a limit refused a write of this key, if `code` says so.
   void count_refusal(StatusCode code, std::string_view key) const;

@@ -14,13 +14,10 @@ namespace {
 // Takes over `entry` and sets it to nullptr, if it succeeds.
 StatusCode insert_into(NamespaceImpl& into, Shard& shard, uint64_t hash, Entry*& entry)
     RKVS_REQUIRES(shard.mutex) {
-  if (shard.candidate(hash) != nullptr) {
-    if (shard.find({entry->key(), hash}) != nullptr) return StatusCode::kExists;
-    if (!shard.prepare_collisions(1)) return StatusCode::kNoMemory;
-  }
+  if (shard.find({entry->key(), hash}) != nullptr) return StatusCode::kExists;
   if (!into.usage().reserve(1)) return StatusCode::kTooManyKeys;
   const uint64_t version = entry->version();
-  static_cast<void>(shard.insert_as_is(hash, std::exchange(entry, nullptr)));
+  shard.insert_as_is(hash, std::exchange(entry, nullptr));
   shard.raise_version(version);
   return StatusCode::kOk;
 }

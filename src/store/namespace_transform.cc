@@ -106,7 +106,6 @@ class Modify {
       if (Status status = insert(shard, charge, table, now); !status.ok()) return status;
       size = shard.size();
     }
-    TableMemory::free_dropped();
     if (self_.resizer().wants_help(size)) self_.resizer().help(size);
     return Status();
   }
@@ -118,6 +117,7 @@ class Modify {
     if (!change.keep) {
       if (!shard.prepare_write(1)) return StatusCode::kNoMemory;
       old = EntryRef(shard.remove(hashed_));
+      shard.drop_emptied_table();
       self_.usage().release(1);
       return Status();
     }
@@ -159,13 +159,10 @@ class Modify {
       return self_.error(StatusCode::kMemoryLimit);
     }
     if (table != 0) shard.make_room(1);
-    if (!shard.prepare_write(0) ||
-        (shard.candidate(hashed_.hash) != nullptr && !shard.prepare_collisions(1))) {
-      return StatusCode::kNoMemory;
-    }
+    if (!shard.prepare_write(0)) return StatusCode::kNoMemory;
     if (!self_.usage().reserve(1)) return self_.error(StatusCode::kTooManyKeys);
     if (now != nullptr) *now = fresh->share();
-    static_cast<void>(shard.insert(hashed_.hash, fresh.take()));
+    shard.insert(hashed_.hash, fresh.take());
     return Status();
   }
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/hot_path.h"
 #include "store/byte_charge.h"
 #include "store/fresh_entry.h"
 #include "store/reclaimed.h"
@@ -87,7 +88,6 @@ class Write {
     const size_t size = shard.size();
     charge.settle();
     lock.unlock();
-    if (grew_) TableMemory::free_dropped();
     if (self_.resizer().wants_help(size)) self_.resizer().help(size);
     return StatusCode::kOk;
   }
@@ -143,15 +143,11 @@ class Write {
       return StatusCode::kMemoryLimit;
     }
     if (spare != 0) shard.make_room(1);
-    grew_ = spare != 0;
     // Whatever can fail comes before the key is reserved: a refusal for lack of room must be true.
-    if (!shard.prepare_write(0) ||
-        (shard.candidate(hashed_.hash) != nullptr && !shard.prepare_collisions(1))) {
-      return StatusCode::kNoMemory;
-    }
+    if (!shard.prepare_write(0)) return StatusCode::kNoMemory;
     if (!self_.usage().reserve(1)) return StatusCode::kTooManyKeys;
     fresh_.take();
-    static_cast<void>(shard.insert(hashed_.hash, entry));
+    shard.insert(hashed_.hash, entry);
     outcome_.version = entry->version();
     return StatusCode::kOk;
   }
@@ -164,69 +160,114 @@ class Write {
   OperationTime time_;
   FreshEntry fresh_;
   size_t spare_ = 0;  // the block that the shard's table needs to grow
-  bool grew_ = false;
 };
 
 // The way of most writes: a value without an expiry, into a shard where nothing expires, with room
 // and memory at hand. One lock decides between all that can happen. Everything else is NotApplied,
-// with nothing done, and goes the long way.
+// with nothing done, and goes the long way. In few instructions; see read() in namespace.cc.
 enum class Plain { kPut, kSet, kUpdate };
 
+// Asked with the shard locked: limits shrink while all shards are held.
 template <Plain kind>
-StatusCode write_plain(NamespaceImpl& self, std::string_view key, std::string_view value,
-                       Deadline& deadline, std::optional<Value>* old_value) {
-  constexpr StatusCode kElse = StatusCode::kNotApplied;
-  const bool is_short = key.size() <= kLargestMaxKeySize && value.size() <= kLargestInPlace;
-  if (!is_short || self.metrics() != nullptr || self.has_expiries()) return kElse;
-  const auto has_right_size = [&] {
-    return (kind == Plain::kUpdate || self.check_key(key) == StatusCode::kOk) &&
-           self.check_value(value) == StatusCode::kOk;
-  };
-  if (!has_right_size()) return kElse;
-  const HashedKey hashed = self.shards().hashed(key);
-  // A put that finds a value of the same size, which nobody holds, needs no memory.
-  EntryRef fresh(kind == Plain::kPut ? nullptr : Entry::create(key, value));
-  if (kind != Plain::kPut && !fresh) return kElse;
+bool takes_plain(const NamespaceImpl& self, const Shard& shard, std::string_view key,
+                 std::string_view value) {
+  return shard.next_expiry() == ExpiryQueue::kNever &&
+         (kind == Plain::kUpdate || self.check_key(key) == StatusCode::kOk) &&
+         self.check_value(value) == StatusCode::kOk;
+}
+
+// Puts `fresh` into the shard, which is locked, or in the place of the slot's entry, and unlocks
+// it.
+template <Plain kind>
+[[gnu::noinline]] StatusCode store_fresh(
+    NamespaceImpl& self, Shard& shard, uint64_t hash, Entry** slot, EntryRef fresh,
+    std::optional<Value>* old_value) RKVS_NO_THREAD_SAFETY_ANALYSIS {
   EntryRef gone;  // freed when the shard is unlocked
-  OwnerLock<Access::kWrite> lock(self.shards(), hashed, deadline);
-  if (!lock.held()) return lock.code();
-  Shard& shard = lock.shard();
-  shard.mutex.assert_held();
-  // Once more, for what may have changed before the lock was had.
-  if (shard.next_expiry() != ExpiryQueue::kNever || !has_right_size()) return kElse;
-  Entry** slot = shard.find_slot(hashed);
-  if (kind == Plain::kPut) {
-    if (slot != nullptr && shard.overwrite_in_place(hashed.hash, slot, value, 0)) {
-      return StatusCode::kOk;
+  size_t size = 0;
+  {
+    const HeldShard<Access::kWrite> held(shard);
+    if (!fresh) return StatusCode::kNotApplied;
+    if (slot == nullptr && kind == Plain::kUpdate) return StatusCode::kNotFound;
+    ByteCharge charge(self.usage(), shard);
+    if (charge.counts()) [[unlikely]] {
+      const size_t before = slot == nullptr ? 0 : (*slot)->memory();
+      const size_t after = fresh->memory();
+      if (after > before && !charge.reserve(after - before)) return StatusCode::kNotApplied;
     }
-    void* block = Entry::block_at_hand(Entry::size_of(key.size(), value.size(), false));
-    if (block == nullptr) return kElse;
-    fresh = EntryRef(Entry::construct(block, key, value, false, 0));
-  }
-  if (slot == nullptr && kind == Plain::kUpdate) return StatusCode::kNotFound;
-  ByteCharge charge(self.usage(), shard);
-  if (charge.counts()) [[unlikely]] {
-    const size_t before = slot == nullptr ? 0 : (*slot)->memory();
-    const size_t after = fresh->memory();
-    if (after > before && !charge.reserve(after - before)) return kElse;
-  }
-  if (slot != nullptr) {
-    if (!shard.prepare_write(1)) return kElse;
-    Entry* replaced = shard.replace(hashed.hash, slot, fresh.take());
-    if (kind == Plain::kPut) {
-      gone = EntryRef(replaced);
+    if (slot != nullptr) {
+      if (!shard.prepare_write(1)) return StatusCode::kNotApplied;
+      Entry* replaced = shard.replace(hash, slot, fresh.take());
+      if (kind == Plain::kPut) {
+        gone = EntryRef(replaced);
+      } else {
+        *old_value = Entry::adopt(replaced);
+      }
     } else {
-      *old_value = Entry::adopt(replaced);
+      if (shard.spare_needed(1) != 0 || !shard.prepare_write(0) || !self.usage().reserve(1)) {
+        return StatusCode::kNotApplied;
+      }
+      shard.insert(hash, fresh.take());
+      size = shard.size();
     }
+  }
+  if (size != 0 && self.resizer().wants_help(size)) self.resizer().help(size);
+  return StatusCode::kOk;
+}
+
+StatusCode put_plain(NamespaceImpl& self, std::string_view key,
+                     std::string_view value) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+  // What is too long for any namespace is not even hashed.
+  if (key.size() > kLargestMaxKeySize || value.size() > kLargestInPlace ||
+      self.metrics() != nullptr || is_called_back()) [[unlikely]] {
+    return StatusCode::kNotApplied;
+  }
+  const HashedKey hashed = self.shards().hashed(key);
+  Shard* shard;
+  if (!OwnerLock<Access::kWrite>::lock_at_once(self.shards(), hashed, shard)) [[unlikely]]
+    return StatusCode::kNotApplied;
+  if (!takes_plain<Plain::kPut>(self, *shard, key, value)) [[unlikely]] {
+    unlock_shard<Access::kWrite>(*shard);
+    return StatusCode::kNotApplied;
+  }
+  Entry** slot;
+  if (!shard->find_slot_at_once(hashed, slot)) [[unlikely]]
+    slot = shard->find_slot_carefully(key, hashed.hash);
+  // A value of the same size, which nobody holds, needs no memory.
+  if (slot != nullptr && shard->overwrite_in_place(hashed.hash, slot, value, 0)) [[likely]] {
+    unlock_shard<Access::kWrite>(*shard);
     return StatusCode::kOk;
   }
-  const bool has_room = shard.spare_needed(1) == 0 && shard.candidate(hashed.hash) == nullptr;
-  if (!has_room || !shard.prepare_write(0) || !self.usage().reserve(1)) return kElse;
-  static_cast<void>(shard.insert(hashed.hash, fresh.take()));
-  const size_t size = shard.size();
-  charge.settle();
-  lock.unlock();
-  if (self.resizer().wants_help(size)) self.resizer().help(size);
+  void* block = Entry::block_at_hand(Entry::size_of(key.size(), value.size(), false));
+  EntryRef fresh(block == nullptr ? nullptr : Entry::construct(block, key, value, false, 0));
+  return store_fresh<Plain::kPut>(self, *shard, hashed.hash, slot, std::move(fresh), nullptr);
+}
+
+template <Plain kind>
+StatusCode set_plain(NamespaceImpl& self, std::string_view key, std::string_view value,
+                     std::optional<Value>* old_value) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+  if (key.size() > kLargestMaxKeySize || value.size() > kLargestInPlace ||
+      self.metrics() != nullptr || is_called_back()) [[unlikely]] {
+    return StatusCode::kNotApplied;
+  }
+  EntryRef fresh(Entry::create(key, value));
+  if (!fresh) return StatusCode::kNotApplied;
+  const HashedKey hashed = self.shards().hashed(key);
+  Shard* shard;
+  if (!OwnerLock<Access::kWrite>::lock_at_once(self.shards(), hashed, shard)) [[unlikely]]
+    return StatusCode::kNotApplied;
+  if (!takes_plain<kind>(self, *shard, key, value)) [[unlikely]] {
+    unlock_shard<Access::kWrite>(*shard);
+    return StatusCode::kNotApplied;
+  }
+  Entry** slot;
+  if (!shard->find_slot_at_once(hashed, slot)) [[unlikely]]
+    slot = shard->find_slot_carefully(key, hashed.hash);
+  if (slot == nullptr || shard->is_being_saved() || self.usage().counts_bytes()) [[unlikely]] {
+    return store_fresh<kind>(self, *shard, hashed.hash, slot, std::move(fresh), old_value);
+  }
+  Entry* replaced = shard->replace(hashed.hash, slot, fresh.take());
+  unlock_shard<Access::kWrite>(*shard);
+  *old_value = Entry::adopt(replaced);
   return StatusCode::kOk;
 }
 
@@ -310,10 +351,10 @@ Status write(NamespaceImpl& self, const WriteRequest& request, Deadline& deadlin
 
 namespace {
 
-// What the short way left undone, with what it left of the deadline.
+// What the short way left undone.
 [[gnu::noinline]] Status write_long(NamespaceImpl& self, std::string_view key,
                                     std::string_view value, Plain kind, StatusCode code,
-                                    Deadline& deadline, std::optional<Value>* old) {
+                                    std::optional<Value>* old) {
   using When = WriteRequest::When;
   if (code != StatusCode::kNotApplied) return self.error(code);
   WriteOutcome outcome;
@@ -322,7 +363,7 @@ namespace {
                          .value = value,
                          .when = kind == Plain::kUpdate ? When::kPresent : When::kAlways,
                          .want_old = kind != Plain::kPut},
-                        deadline, outcome);
+                        outcome);
   if (old != nullptr) *old = std::move(outcome.old);
   return status;
 }
@@ -333,22 +374,21 @@ namespace {
 
 namespace rkvs {
 
-using internal::Deadline;
 using internal::expiry_rule;
 using internal::ExpiryChange;
 using internal::Plain;
+using internal::put_plain;
+using internal::set_plain;
 using internal::write;
 using internal::write_long;
-using internal::write_plain;
 using internal::WriteOutcome;
 using When = internal::WriteRequest::When;
 
 Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_view value) {
   Result<std::optional<Value>> old{std::optional<Value>()};
-  Deadline deadline = impl_->deadline();
-  const StatusCode code = write_plain<Plain::kSet>(*impl_, key, value, deadline, &*old);
+  const StatusCode code = set_plain<Plain::kSet>(*impl_, key, value, &*old);
   if (code != StatusCode::kOk) [[unlikely]] {
-    Status status = write_long(*impl_, key, value, Plain::kSet, code, deadline, &*old);
+    Status status = write_long(*impl_, key, value, Plain::kSet, code, &*old);
     if (!status.ok()) old = std::move(status);
   }
   return old;
@@ -365,12 +405,11 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
   return std::move(outcome.old);
 }
 
-Status Namespace::put(std::string_view key, std::string_view value) {
-  Deadline deadline = impl_->deadline();
-  const StatusCode code = write_plain<Plain::kPut>(*impl_, key, value, deadline, nullptr);
+RKVS_SCALARS_ONLY Status Namespace::put(std::string_view key, std::string_view value) {
+  const StatusCode code = put_plain(*impl_, key, value);
   if (code == StatusCode::kOk) [[likely]]
     return Status();
-  return write_long(*impl_, key, value, Plain::kPut, code, deadline, nullptr);
+  return write_long(*impl_, key, value, Plain::kPut, code, nullptr);
 }
 
 Status Namespace::put(std::string_view key, std::string_view value, const WriteOptions& options) {
@@ -384,10 +423,9 @@ Result<Value> Namespace::update(std::string_view key, std::string_view value,
                                 const WriteOptions& options) {
   if (!options.expire_after && !options.expire_at && !options.keep_ttl) {
     std::optional<Value> old;
-    Deadline deadline = impl_->deadline();
-    const StatusCode code = write_plain<Plain::kUpdate>(*impl_, key, value, deadline, &old);
+    const StatusCode code = set_plain<Plain::kUpdate>(*impl_, key, value, &old);
     if (code != StatusCode::kOk) {
-      Status status = write_long(*impl_, key, value, Plain::kUpdate, code, deadline, &old);
+      Status status = write_long(*impl_, key, value, Plain::kUpdate, code, &old);
       if (!status.ok()) return status;
     }
     return *std::move(old);

@@ -24,11 +24,15 @@ class ReadCounters {
   void count(bool hit) {
     uint32_t slot;
     if (has_own_thread_slot(slot)) [[likely]] {
-      std::atomic<uint64_t>& counter = hit ? lines_[slot].hits : lines_[slot].misses;
-      counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      count(slot, hit);
     } else {
       count_without_slot(hit);
     }
+  }
+  // The same for those who know that this is the slot of their own.
+  void count(uint32_t slot, bool hit) {
+    std::atomic<uint64_t>& counter = hit ? lines_[slot].hits : lines_[slot].misses;
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 
   ReadCounts sum() const {

@@ -11,6 +11,7 @@
 #include "store/byte_charge.h"
 #include "store/entry.h"
 #include "store/shard.h"
+#include "store/table_memory.h"
 #include "store/usage.h"
 
 namespace rkvs::internal {
@@ -24,7 +25,11 @@ class Reclaimed {
   static constexpr size_t kPerStep = 64;
 
   Reclaimed() = default;
-  ~Reclaimed() { drop(); }
+  // Without a lock held: what tables have given back meanwhile is freed as well.
+  ~Reclaimed() {
+    drop();
+    TableMemory::free_dropped();
+  }
   Reclaimed(const Reclaimed&) = delete;
   Reclaimed& operator=(const Reclaimed&) = delete;
 

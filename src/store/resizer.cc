@@ -228,7 +228,7 @@ bool Resizer::begin_source() {
 void Resizer::scan_slice() {
   Shard& source = shards_[source_];
   found_.clear();
-  found_.reserve(kScanSlice);
+  found_.reserve(kScanSlice + EntryTable::kScanExcess);
   bool more = false;
   {
     const ReaderLock lock(source.mutex);
@@ -254,6 +254,7 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
   for (;;) {
     absorb_journal();
     size_t spare = 0;
+    bool moved_one = false;
     {
       const WriterLock lock_lower(lower.mutex);
       const WriterLock lock_upper(upper.mutex);
@@ -276,6 +277,9 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
             !source.share_images(target) || !source.prepare_move(target, count)) {
           return false;
         }
+        lists_.for_each(bucket, [&](uint64_t hash) RKVS_NO_THREAD_SAFETY_ANALYSIS {
+          if (const Entry* entry = source.candidate(hash)) __builtin_prefetch(entry, 1);
+        });
         target.make_room(count);
         target.raise_version(source.last_version());
         lists_.for_each(bucket, [&](uint64_t hash) RKVS_NO_THREAD_SAFETY_ANALYSIS {
@@ -289,11 +293,28 @@ bool Resizer::move_bucket(uint32_t bucket, size_t* moved) {
         }
         ++next_;
         *moved += count;
-        return true;
+        moved_one = true;
       }
+    }
+    if (moved_one) {
+      prefetch_next();
+      return true;
     }
     if (!TableMemory::add_spare(spare)) return false;
   }
+}
+
+// Most of the time of a move goes by in waiting for memory: what the next one will look at first
+// comes while others have the locks.
+void Resizer::prefetch_next() const {
+  if (next_ == leaving_[source_ + 1]) return;
+  const uint32_t bucket = buckets_[next_];
+  const Shard& source = shards_[source_];
+  const Shard& target = shards_[(*to_)[bucket]];
+  lists_.for_each(bucket, [&](uint64_t hash) {
+    source.prefetch_move(hash);
+    target.prefetch_move(hash);
+  });
 }
 
 void Resizer::leave_source() {

@@ -87,6 +87,7 @@ class Resizer {
   bool begin_source() RKVS_REQUIRES(mutex_);
   void scan_slice() RKVS_REQUIRES(mutex_);
   bool move_bucket(uint32_t bucket, size_t* moved) RKVS_REQUIRES(mutex_);
+  void prefetch_next() const RKVS_REQUIRES(mutex_);
   void absorb_journal() RKVS_REQUIRES(mutex_);
   void leave_source() RKVS_REQUIRES(mutex_);
   void finish() RKVS_REQUIRES(mutex_);

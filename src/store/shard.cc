@@ -5,85 +5,23 @@
 #include <utility>
 
 namespace rkvs::internal {
-namespace {
 
-ShardExtra* get_or_make(std::unique_ptr<ShardExtra>& extra) noexcept {
-  if (extra == nullptr) extra.reset(new (std::nothrow) ShardExtra);
-  return extra.get();
-}
-
-}  // namespace
-
-bool Shard::prepare_collisions(size_t count) {
-  ShardExtra* extra = get_or_make(extra_);
-  if (extra == nullptr) return false;
-  auto& overflow = extra->overflow;
-  const size_t needed = overflow.size() + count;
-  if (needed <= overflow.capacity()) return true;
-  try {
-    overflow.reserve(std::max(needed, overflow.size() * 2));
-    return true;
-  } catch (const std::bad_alloc&) {
-    drop_unused_extra();
-    return false;
-  }
-}
-
-bool Shard::insert_as_is(uint64_t hash, Entry* entry) {
-  if (!table_.insert(hash, entry)) {
-    if (!prepare_collisions(1)) return false;
-    extra_->overflow.push_back({hash, entry});
-  }
+void Shard::insert_as_is(uint64_t hash, Entry* entry) {
+  table_.insert(hash, entry);
   account_added(*entry);
   if (entry->has_expiry()) [[unlikely]]
     note_expiry(hash, *entry, 0);
-  if (extra_ != nullptr && extra_->journaling) [[unlikely]] {
+  if (leaving_ != nullptr) [[unlikely]] {
     try {
-      extra_->journal.push_back(hash);
+      leaving_->journal.push_back(hash);
     } catch (const std::bad_alloc&) {
-      extra_->journal_lost = true;
+      leaving_->journal_lost = true;
     }
   }
-  return true;
 }
 
-Entry* Shard::remove(const HashedKey& key) {
-  Entry* entry = nullptr;
-  if (extra_ == nullptr) [[likely]] {
-    entry = table_.take(key.hash, [&](const Entry& found) { return found.has_key(key.key); });
-    if (entry == nullptr) return nullptr;
-  } else if (Entry** slot = table_.find(key.hash); slot != nullptr && (*slot)->has_key(key.key)) {
-    entry = *slot;
-    erase_from_table(key.hash);
-  } else {
-    entry = find_overflow(key.hash, key.key);
-    if (entry == nullptr) return nullptr;
-    erase_from_overflow(entry);
-  }
-  account_removed(*entry);
-  count(deletes_);
-  return unlink(entry);
-}
-
-void Shard::erase_from_overflow(Entry* entry) {
-  auto& overflow = extra_->overflow;
-  for (auto& collision : overflow) {
-    if (collision.entry != entry) continue;
-    collision = overflow.back();
-    overflow.pop_back();
-    break;
-  }
-  drop_unused_extra();
-}
-
-void Shard::take_out(const HashedKey& key, Entry* entry) {
-  if (Entry** slot = table_.find(key.hash); slot != nullptr && *slot == entry) {
-    erase_from_table(key.hash);
-  } else {
-    erase_from_overflow(entry);
-  }
-  account_removed(*entry);
-  unlink(entry);
+Entry** Shard::find_slot_carefully(std::string_view key, uint64_t hash) {
+  return find_slot({key, hash});
 }
 
 ShardUsage Shard::live_usage(int64_t now) const {
@@ -91,14 +29,10 @@ ShardUsage Shard::live_usage(int64_t now) const {
   if (next_expiry() > now) return usage;
   std::vector<const Entry*> gone;
   expiries_->for_each_due(now, [&](const ExpiryQueue::Item& item) RKVS_NO_THREAD_SAFETY_ANALYSIS {
-    const auto look_at = [&](const Entry* entry) {
-      if (entry->expires_at() == item.at) gone.push_back(entry);
-    };
-    if (Entry* const* slot = table_.find(item.hash); slot != nullptr) look_at(*slot);
-    if (extra_ == nullptr) return;
-    for (const auto& [hash, entry] : extra_->overflow) {
-      if (hash == item.hash) look_at(entry);
-    }
+    table_.for_each_with(item.hash, [&](Entry* const* slot) {
+      if ((*slot)->expires_at() == item.at) gone.push_back(*slot);
+      return true;
+    });
   });
   // One that was removed and came back with the same expiry has two items.
   std::sort(gone.begin(), gone.end());
@@ -129,31 +63,24 @@ void Shard::note_expiry(uint64_t hash, const Entry& entry, int64_t before) {
   next_expiry_.store(expiries_->earliest(), std::memory_order_relaxed);
 }
 
-Entry* Shard::find_item(const ExpiryQueue::Item& item) const {
-  const auto is_it = [&](const Entry& entry) { return entry.expires_at() == item.at; };
-  Entry* const* slot = table_.find(item.hash);
-  if (slot != nullptr && is_it(**slot)) return *slot;
-  if (extra_ == nullptr) return nullptr;
-  for (const auto& [hash, entry] : extra_->overflow) {
-    if (hash == item.hash && is_it(*entry)) return entry;
-  }
-  return nullptr;
+Entry** Shard::find_item(const ExpiryQueue::Item& item) const {
+  return table_.find_exactly(item.hash,
+                             [&](const Entry& entry) { return entry.expires_at() == item.at; });
 }
 
 Entry* Shard::take_next_expired() {
   const ExpiryQueue::Item item = expiries_->pop();
   next_expiry_.store(expiries_->earliest(), std::memory_order_relaxed);
-  Entry* entry = find_item(item);
-  if (entry == nullptr) return nullptr;
-  take_out({entry->key(), item.hash}, entry);
+  Entry** slot = find_item(item);
+  if (slot == nullptr) return nullptr;
   count(expired_);
-  return entry;
+  return take_out(item.hash, slot);
 }
 
 Entry* Shard::reclaim_key(const HashedKey& key, int64_t now) {
-  Entry* entry = find(key);
-  if (entry == nullptr || !entry->has_expired_by(now)) return nullptr;
-  take_out(key, entry);
+  Entry** slot = find_slot(key);
+  if (slot == nullptr || !(*slot)->has_expired_by(now)) return nullptr;
+  Entry* entry = take_out(key.hash, slot);
   count(expired_);
   // Its item is most often the first one, and of no use any more.
   if (expiries_->earliest() <= now && find_item(expiries_->front()) == nullptr) {
@@ -163,85 +90,27 @@ Entry* Shard::reclaim_key(const HashedKey& key, int64_t now) {
   return entry;
 }
 
-Entry* Shard::find_overflow(uint64_t hash, std::string_view key) const {
-  for (const auto& [other, entry] : extra_->overflow) {
-    if (other == hash && entry->has_key(key)) return entry;
-  }
-  return nullptr;
-}
-
-Entry** Shard::find_overflow_slot(const HashedKey& key) {
-  for (auto& [hash, entry] : extra_->overflow) {
-    if (hash == key.hash && entry->has_key(key.key)) return &entry;
-  }
-  return nullptr;
-}
-
 bool Shard::start_journal() {
-  ShardExtra* extra = get_or_make(extra_);
-  if (extra == nullptr) return false;
-  extra->journal.clear();
-  extra->journaling = true;
-  extra->journal_lost = false;
-  extra->scan = ShardExtra::Scan::kFromStart;
-  return true;
+  leaving_.reset(new (std::nothrow) ShardLeaving);
+  return leaving_ != nullptr;
 }
 
 bool Shard::scan_hashes(size_t limit, std::vector<uint64_t>& out) const {
-  using Scan = ShardExtra::Scan;
-  ShardExtra& extra = *extra_;
-  if (extra.scan == Scan::kAtEnd) return false;
-  if (extra.scan == Scan::kFromStart) {
-    for (const auto& collision : extra.overflow) out.push_back(collision.hash);
-  }
-  const bool more = table_.scan(extra.scan == Scan::kFromHash ? &extra.scan_hash : nullptr, limit,
-                                out, extra.scan_hash);
-  extra.scan = more ? Scan::kFromHash : Scan::kAtEnd;
-  return more;
+  return table_.scan(leaving_->position, limit, out);
 }
 
-void Shard::erase_from_table(uint64_t hash) {
-  if (extra_ != nullptr && extra_->scan == ShardExtra::Scan::kFromHash &&
-      extra_->scan_hash == hash) {
-    // The scan was to go on with this one: now with the one behind it.
-    if (!table_.next_hash(hash, extra_->scan_hash)) extra_->scan = ShardExtra::Scan::kAtEnd;
-  }
-  table_.erase(hash);
-}
+void Shard::stop_journal() { leaving_.reset(); }
 
-void Shard::stop_journal() {
-  if (extra_ == nullptr) return;
-  extra_->journaling = false;
-  extra_->journal = {};
-  extra_->scan = ShardExtra::Scan::kAtEnd;
-  drop_unused_extra();
-}
-
-bool Shard::prepare_move(Shard& target, size_t hashes) const {
-  const size_t collisions = extra_ == nullptr ? 0 : extra_->overflow.size();
-  if (expiries_ != nullptr && !target.prepare_expiries(hashes + collisions)) return false;
-  // Entries with one hash are in one bucket, so the target holds none that they could meet: they
-  // can only meet each other.
-  return collisions == 0 || target.prepare_collisions(collisions);
+bool Shard::prepare_move(Shard& target, size_t entries) const {
+  return expiries_ == nullptr || target.prepare_expiries(entries);
 }
 
 void Shard::move_entries(uint64_t hash, Shard& target) {
-  if (Entry** slot = table_.find(hash); slot != nullptr) {
+  const auto any = [](const Entry&) { return true; };
+  while (Entry** slot = table_.find_exactly(hash, any)) {
     account_removed(**slot);
     target.insert_as_is(hash, *slot);
-    erase_from_table(hash);
-  }
-  if (extra_ == nullptr) return;
-  auto& overflow = extra_->overflow;
-  for (size_t i = 0; i < overflow.size();) {
-    if (overflow[i].hash != hash) {
-      ++i;
-      continue;
-    }
-    account_removed(*overflow[i].entry);
-    target.insert_as_is(hash, overflow[i].entry);
-    overflow[i] = overflow.back();
-    overflow.pop_back();
+    table_.erase(hash, slot);
   }
 }
 
@@ -273,7 +142,7 @@ bool Shard::copy_image(ShardImage& image) const {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  for_each([&](uint64_t, Entry* entry) { entries.push_back(entry); });
+  for_each([&](Entry* entry) { entries.push_back(entry); });
   image.graveyard.for_each([&](Entry* entry) { entries.push_back(entry); });
   return true;
 }
@@ -351,28 +220,18 @@ void Shard::detach_done(const ShardImage& image) {
   }
 }
 
-void Shard::clear_into(EntryTable& table, std::vector<Entry*>& overflow) {
+void Shard::clear_into(EntryTable& table) {
   if (images_ != nullptr) {
-    for_each([this](uint64_t, Entry* entry) RKVS_NO_THREAD_SAFETY_ANALYSIS { bury(entry); });
+    for_each([this](Entry* entry) RKVS_NO_THREAD_SAFETY_ANALYSIS { bury(entry); });
   }
   deletes_.store(deletes() + size(), std::memory_order_relaxed);
-  std::swap(table_, table);
-  if (extra_ != nullptr) {
-    for (const auto& collision : extra_->overflow) overflow.push_back(collision.entry);
-    extra_->overflow.clear();
-    // A resize that is looking through the table has nothing left to find: what comes from now on
-    // it is told.
-    extra_->scan = ShardExtra::Scan::kAtEnd;
-    drop_unused_extra();
-  }
-  value_bytes_ = 0;
-  entry_memory_ = 0;
-  drop_expiries();
+  swap_out(table);
 }
 
-void Shard::swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) {
-  std::swap(table_, table);
-  std::swap(extra_, extra);
+void Shard::swap_out(EntryTable& table) {
+  // A resize that is looking through the table has nothing left to find: what comes from now on it
+  // is told.
+  table_.swap(table);
   value_bytes_ = 0;
   entry_memory_ = 0;
   drop_expiries();
@@ -381,7 +240,7 @@ void Shard::swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) {
 Shard::~Shard() {
   // Nobody else can reach it any more; the lock is for the analysis.
   const WriterLock lock(mutex);
-  for_each([](uint64_t, Entry* entry) { entry->release(); });
+  for_each([](Entry* entry) { entry->release(); });
 }
 
 }  // namespace rkvs::internal

@@ -19,27 +19,14 @@
 
 namespace rkvs::internal {
 
-// What few shards have, and none for long.
-struct ShardExtra {
-  struct Collision {
-    uint64_t hash;
-    Entry* entry;
-  };
-  // Entries whose 64-bit hash the table holds already for another key, or held when they came.
-  std::vector<Collision> overflow;
-
-  // While a resize takes keys out of the shard: the hashes that came after it had begun to look. A
-  // hash for which there is no memory sets journal_lost instead, and the resize looks again.
+// While a resize takes keys out of a shard.
+struct ShardLeaving {
+  // The hashes that came after it had begun to look. A hash for which there is no memory sets
+  // journal_lost instead, and the resize looks again.
   std::vector<uint64_t> journal;
-  bool journaling = false;
   bool journal_lost = false;
-
-  // How far the resize has looked through the table: the hash to go on with.
-  enum class Scan { kFromStart, kFromHash, kAtEnd };
-  Scan scan = Scan::kAtEnd;
-  uint64_t scan_hash = 0;
-
-  bool is_unused() const { return overflow.empty() && !journaling; }
+  // How far it has looked through the table.
+  size_t position = 0;
 };
 
 struct ShardUsage {
@@ -49,10 +36,9 @@ struct ShardUsage {
 };
 
 // Holds one reference to each of its entries. The lock word shares a cache line with the head of
-// the table and the pointer to the extras, which is all that a read touches; what only writes touch
-// has the second line.
+// the table, which is all that a read touches; what only writes touch has the second line.
 //
-// Functions never allocate, what concerns collisions aside, and never free: callers prepare entries
+// Functions never allocate, the journal of a resize aside, and never free: callers prepare entries
 // and table space before they lock, and drop what they get back after.
 class alignas(64) Shard {
  public:
@@ -67,10 +53,12 @@ class alignas(64) Shard {
 
   // The entry of the key, or nullptr. Keeps its own reference: take one before unlocking.
   Entry* find(const HashedKey& key) const RKVS_REQUIRES_SHARED(mutex) {
-    Entry* const* slot = table_.find(key.hash);
-    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]]
-      return *slot;
-    return extra_ == nullptr ? nullptr : find_overflow(key.hash, key.key);
+    Entry* const* slot = table_.find(key.hash, HasKey{key.key});
+    return slot == nullptr ? nullptr : *slot;
+  }
+  // The same where that is easy to say and the entry, if there is one, never expires; false if not.
+  bool find_at_once(const HashedKey& key, Entry*& entry) const RKVS_REQUIRES_SHARED(mutex) {
+    return table_.find_at_once(key.hash, IsPlainWithKey{key.key}, entry);
   }
   // The same where the entry has not expired.
   Entry* find_live(const HashedKey& key, OperationTime& time) const RKVS_REQUIRES_SHARED(mutex) {
@@ -79,14 +67,17 @@ class alignas(64) Shard {
   }
   // For pipelines, without certainty: the entry that find(key) will look at first.
   Entry* candidate(uint64_t hash) const RKVS_REQUIRES_SHARED(mutex) {
-    Entry* const* slot = table_.find(hash);
-    return slot == nullptr ? nullptr : *slot;
+    return table_.candidate(hash);
   }
-  void prefetch(uint64_t hash) const RKVS_REQUIRES_SHARED(mutex) { table_.prefetch(hash); }
+  // Starts loading what find() will look at first. May be called without the lock.
+  void prefetch(uint64_t hash) const RKVS_NO_THREAD_SAFETY_ANALYSIS { table_.prefetch(hash); }
 
-  size_t size() const RKVS_REQUIRES_SHARED(mutex) {
-    return table_.size() + (extra_ == nullptr ? 0 : extra_->overflow.size());
+  // The same for move_entries(), in the source and in the target.
+  void prefetch_move(uint64_t hash) const RKVS_NO_THREAD_SAFETY_ANALYSIS {
+    table_.prefetch_hashed(hash);
   }
+
+  size_t size() const RKVS_REQUIRES_SHARED(mutex) { return table_.size(); }
   ShardUsage usage() const RKVS_REQUIRES_SHARED(mutex) { return {size(), value_bytes_, memory()}; }
   // Keys and values without what has expired by `now`, though it is here still, as memory_bytes
   // says. Throws std::bad_alloc.
@@ -129,11 +120,13 @@ class alignas(64) Shard {
   // hint.
   int64_t next_expiry() const { return next_expiry_.load(std::memory_order_relaxed); }
 
-  template <typename Visit>  // void(uint64_t hash, Entry* entry)
+  template <typename Visit>  // void(Entry* entry)
   void for_each(Visit visit) const RKVS_REQUIRES_SHARED(mutex) {
     table_.for_each(visit);
-    if (extra_ == nullptr) return;
-    for (const auto& [hash, entry] : extra_->overflow) visit(hash, entry);
+  }
+  template <typename Visit>  // void(uint64_t hash, Entry* entry)
+  void for_each_hashed(Visit visit) const RKVS_REQUIRES_SHARED(mutex) {
+    table_.for_each_hashed(visit);
   }
 
   // --- Writing ----------------------------------------------------------------------------------
@@ -151,12 +144,11 @@ class alignas(64) Shard {
   }
   void make_room(size_t inserts) RKVS_REQUIRES(mutex) {
     // A table that grows puts its entries in another order.
-    if (extra_ != nullptr) restart_scan(inserts);
+    if (leaving_ != nullptr && table_.spare_needed(inserts) != 0) leaving_->position = 0;
     table_.make_room(inserts);
   }
-  // Makes sure that `count` inserts whose hashes are taken cannot fail. False where there is no
-  // memory.
-  bool prepare_collisions(size_t count) RKVS_REQUIRES(mutex);
+  // Gives back the table, if it is large and empty. What comes next needs room again.
+  void drop_emptied_table() RKVS_REQUIRES(mutex) { table_.drop_if_emptied(); }
 
   // To be called before the changes below, with the number of entries that may leave the table,
   // those that have only just come included: makes room in the graveyards of the saves that are on.
@@ -173,22 +165,26 @@ class alignas(64) Shard {
   // Where find() found the entry, for replace() and overwrite(); nullptr if the key is absent.
   // Valid until the shard changes or is unlocked.
   Entry** find_slot(const HashedKey& key) RKVS_REQUIRES(mutex) {
-    Entry** slot = table_.find(key.hash);
-    if (slot != nullptr && (*slot)->has_key(key.key)) [[likely]]
-      return slot;
-    return extra_ == nullptr ? nullptr : find_overflow_slot(key);
+    return table_.find(key.hash, HasKey{key.key});
   }
 
-  // Adds an absent key under a new version and takes over one reference. Needs room. False, with
-  // nothing changed, where the hash collides and there is no memory to say so.
-  bool insert(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex) {
+  // The same where that is easy to say and the entry, if there is one, never expires; false if not.
+  bool find_slot_at_once(const HashedKey& key, Entry**& slot) RKVS_REQUIRES(mutex) {
+    return table_.find_slot_at_once(key.hash, IsPlainWithKey{key.key}, slot);
+  }
+
+  // find_slot() for those whose short way ends here: apart, with nothing of the caller's that would
+  // have to be in memory.
+  Entry** find_slot_carefully(std::string_view key, uint64_t hash) RKVS_REQUIRES(mutex);
+
+  // Adds an absent key under a new version and takes over one reference. Needs room.
+  void insert(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex) {
     entry->set_version(++last_version_);
-    if (!insert_as_is(hash, entry)) return false;
+    insert_as_is(hash, entry);
     count(sets_);
-    return true;
   }
   // The same for an entry that keeps the version it has: moved from another shard, or loaded.
-  bool insert_as_is(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex);
+  void insert_as_is(uint64_t hash, Entry* entry) RKVS_REQUIRES(mutex);
 
   // Puts `fresh` in the place of the slot's entry, under a new version. Takes over one reference
   // and gives one to the old entry, which is returned.
@@ -245,7 +241,14 @@ class alignas(64) Shard {
   }
 
   // Takes the key out and returns its entry with one reference, or nullptr if it is absent.
-  Entry* remove(const HashedKey& key) RKVS_REQUIRES(mutex);
+  Entry* remove(const HashedKey& key) RKVS_REQUIRES(mutex) {
+    Entry** slot = find_slot(key);
+    return slot == nullptr ? nullptr : remove(key.hash, slot);
+  }
+  Entry* remove(uint64_t hash, Entry** slot) RKVS_REQUIRES(mutex) {
+    count(deletes_);
+    return take_out(hash, slot);
+  }
 
   // --- Expiries ---------------------------------------------------------------------------------
 
@@ -266,6 +269,7 @@ class alignas(64) Shard {
     for (; limit != 0 && next_expiry() <= now; --limit) {
       if (Entry* entry = take_next_expired()) visit(entry);
     }
+    drop_emptied_table();
   }
   // The same for the entry of `key`, if it is there and its time has come. Needs prepare_write(1).
   Entry* reclaim_key(const HashedKey& key, int64_t now) RKVS_REQUIRES(mutex);
@@ -280,13 +284,13 @@ class alignas(64) Shard {
   // Hands out what was noted since the last call, for an empty vector that takes its place; false
   // if something is missing.
   bool swap_journal(std::vector<uint64_t>& journal) RKVS_REQUIRES(mutex) {
-    extra_->journal.swap(journal);
-    return !extra_->journal_lost;
+    leaving_->journal.swap(journal);
+    return !leaving_->journal_lost;
   }
   void stop_journal() RKVS_REQUIRES(mutex);
 
-  // Makes room in `target` for the collisions and expiries that move_entries() of so many hashes
-  // may bring there. False where there is no memory.
+  // Makes room in `target` for the expiries that move_entries() of so many entries may bring there.
+  // False where there is no memory.
   bool prepare_move(Shard& target, size_t hashes) const RKVS_REQUIRES(mutex, target.mutex);
   // Moves every entry with this hash, with its version, to `target`, which needs room for them and
   // prepare_move().
@@ -313,16 +317,11 @@ class alignas(64) Shard {
   // Takes the record off, and leaves its graveyard in it, unless other shards' images need it.
   void detach_done(const ShardImage& image) RKVS_REQUIRES(mutex);
 
-  // Leaves the shard empty, and its content, with the references, in the arguments: `table` must be
-  // empty, `overflow` is appended to. Saves keep what they need. Needs prepare_write(size()) and,
-  // in `overflow`, the capacity for overflow_size() more.
-  void clear_into(EntryTable& table, std::vector<Entry*>& overflow) RKVS_REQUIRES(mutex);
-  size_t overflow_size() const RKVS_REQUIRES_SHARED(mutex) {
-    return extra_ == nullptr ? 0 : extra_->overflow.size();
-  }
-  // Leaves the shard empty, and its content, with the references, in the arguments. With no save
-  // on.
-  void swap_out(EntryTable& table, std::unique_ptr<ShardExtra>& extra) RKVS_REQUIRES(mutex);
+  // Leaves the shard empty, and its content, with the references, in `table`, which must be empty.
+  // Saves keep what they need. Needs prepare_write(size()).
+  void clear_into(EntryTable& table) RKVS_REQUIRES(mutex);
+  // The same at the end of a namespace, with no save on: not counted.
+  void swap_out(EntryTable& table) RKVS_REQUIRES(mutex);
   // Gives back the table of a shard that is empty.
   void drop_empty_table() RKVS_REQUIRES(mutex) {
     if (table_.size() != 0) return;
@@ -331,12 +330,15 @@ class alignas(64) Shard {
   }
 
  private:
-  // In pieces, so that find() can keep them in registers.
-  Entry* find_overflow(uint64_t hash, std::string_view key) const RKVS_REQUIRES_SHARED(mutex);
-  Entry** find_overflow_slot(const HashedKey& key) RKVS_REQUIRES(mutex);
-  void drop_unused_extra() RKVS_REQUIRES(mutex) {
-    if (extra_ != nullptr && extra_->is_unused()) extra_.reset();
-  }
+  // Holds the key by value: a reference to it would keep it out of registers.
+  struct HasKey {
+    std::string_view key;
+    bool operator()(const Entry& entry) const { return entry.has_key(key); }
+  };
+  struct IsPlainWithKey {
+    std::string_view key;
+    bool operator()(const Entry& entry) const { return entry.is_plain_with_key(key); }
+  };
 
   // Every entry that leaves the table passes through here, with the table's reference, which is for
   // the caller: saves that need the entry get one of their own.
@@ -347,23 +349,19 @@ class alignas(64) Shard {
   }
   bool prepare_graveyards(size_t leaving) RKVS_REQUIRES(mutex);
   bool copy_pending_images() RKVS_REQUIRES(mutex);
-  // Every entry that is in the table leaves it through here.
-  void erase_from_table(uint64_t hash) RKVS_REQUIRES(mutex);
-  void restart_scan(size_t inserts) RKVS_REQUIRES(mutex) {
-    if (table_.spare_needed(inserts) != 0 && extra_->scan == ShardExtra::Scan::kFromHash) {
-      extra_->scan = ShardExtra::Scan::kFromStart;
-    }
-  }
-  void erase_from_overflow(Entry* entry) RKVS_REQUIRES(mutex);
   void bury(Entry* entry) RKVS_REQUIRES(mutex);
   bool is_held(const Entry& entry) const RKVS_REQUIRES(mutex);
 
-  // Takes an entry out that find() found.
-  void take_out(const HashedKey& key, Entry* entry) RKVS_REQUIRES(mutex);
+  Entry* take_out(uint64_t hash, Entry** slot) RKVS_REQUIRES(mutex) {
+    Entry* entry = *slot;
+    table_.erase(hash, slot);
+    account_removed(*entry);
+    return unlink(entry);
+  }
   // The next item's entry, taken out; nullptr for an item that is stale.
   Entry* take_next_expired() RKVS_REQUIRES(mutex);
-  // The entry that an item is about, or nullptr.
-  Entry* find_item(const ExpiryQueue::Item& item) const RKVS_REQUIRES_SHARED(mutex);
+  // The place of the entry that an item is about, or nullptr.
+  Entry** find_item(const ExpiryQueue::Item& item) const RKVS_REQUIRES_SHARED(mutex);
   // Of an entry that is in the table, and had the other expiry before.
   void note_expiry(uint64_t hash, const Entry& entry, int64_t before) RKVS_REQUIRES(mutex);
   void drop_expiries() RKVS_REQUIRES(mutex) {
@@ -385,7 +383,7 @@ class alignas(64) Shard {
   }
 
   EntryTable table_ RKVS_GUARDED_BY(mutex);
-  std::unique_ptr<ShardExtra> extra_ RKVS_GUARDED_BY(mutex);
+  std::unique_ptr<ShardLeaving> leaving_ RKVS_GUARDED_BY(mutex);
 
   // The second cache line. Versions only grow: each write takes the next one, and a shard that
   // receives entries first takes over their shard's counter if it is higher.

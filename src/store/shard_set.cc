@@ -85,14 +85,11 @@ void ShardSet::end_save(SaveMark& save) {
 void ShardSet::clear_shards() {
   for (uint32_t i = 0; i < constructed(); ++i) {
     EntryTable table;
-    std::unique_ptr<ShardExtra> extra;
     {
       const WriterLock lock(shards_[i].mutex);
-      shards_[i].swap_out(table, extra);
+      shards_[i].swap_out(table);
     }
-    table.for_each([](uint64_t, Entry* entry) { entry->release(); });
-    if (extra == nullptr) continue;
-    for (const auto& [hash, entry] : extra->overflow) entry->release();
+    table.for_each([](Entry* entry) { entry->release(); });
   }
   TableMemory::free_dropped();
 }

@@ -38,7 +38,7 @@ class ShardSet {
   ShardSet(const ShardSet&) = delete;
   ShardSet& operator=(const ShardSet&) = delete;
 
-  HashedKey hashed(std::string_view key) const { return hash_(key); }
+  [[gnu::always_inline]] HashedKey hashed(std::string_view key) const { return hash_(key); }
 
   Shard& operator[](uint32_t index) const { return shards_[index]; }
   Routing& routing() { return routing_; }
@@ -126,21 +126,9 @@ inline bool is_too_late(int tries, Deadline& deadline) {
 template <Access kAccess>
 class OwnerLock {
  public:
-  // `make_deadline` is called only if the lock is not to be had at once.
-  template <typename MakeDeadline>
-  requires std::is_invocable_r_v<Deadline, MakeDeadline> OwnerLock(const ShardSet& set,
-                                                                   const HashedKey& key,
-                                                                   MakeDeadline make_deadline) {
-    const uint32_t bucket = bucket_of(key.hash);
-    shard_ = lock_at_once(set, bucket);
-    if (shard_ == nullptr) [[unlikely]]
-      std::tie(shard_, code_) = lock_slowly(set, bucket, make_deadline);
-  }
   OwnerLock(const ShardSet& set, const HashedKey& key, Deadline& deadline) {
-    const uint32_t bucket = bucket_of(key.hash);
-    shard_ = lock_at_once(set, bucket);
-    if (shard_ == nullptr) [[unlikely]]
-      std::tie(shard_, code_) = lock_slowly(set, bucket, deadline);
+    if (is_called_back() || !lock_at_once(set, key, shard_)) [[unlikely]]
+      std::tie(shard_, code_) = lock_slowly(set, bucket_of(key.hash), deadline);
   }
   ~OwnerLock() { unlock(); }
   OwnerLock(const OwnerLock&) = delete;
@@ -155,34 +143,30 @@ class OwnerLock {
     shard_ = nullptr;
   }
 
- private:
-  // What nearly every operation needs, in few instructions. nullptr: nothing is held, and whatever
-  // it was that it met is for the other one.
-  static Shard* lock_at_once(const ShardSet& set, uint32_t bucket) RKVS_NO_THREAD_SAFETY_ANALYSIS {
-    if (is_called_back()) [[unlikely]]
-      return nullptr;
+  // What nearly every operation needs, in few instructions: locks the shard of the key, for those
+  // who are in no callback. False: nothing is held, and whatever it was that it met is for the
+  // constructor.
+  static bool lock_at_once(const ShardSet& set, const HashedKey& key,
+                           Shard*& shard) RKVS_NO_THREAD_SAFETY_ANALYSIS {
     const RouteTable* table = set.routing().settled_table();
     if (table == nullptr) [[unlikely]]
-      return nullptr;
-    Shard& shard = set[(*table)[bucket]];
+      return false;
+    Shard& owner = set[(*table)[bucket_of(key.hash)]];
+    // The line of the table comes while the lock is taken.
+    owner.prefetch(key.hash);
     const bool locked =
-        kAccess == Access::kWrite ? shard.mutex.try_lock() : shard.mutex.lock_shared_at_once();
+        kAccess == Access::kWrite ? owner.mutex.try_lock() : owner.mutex.lock_shared_at_once();
     if (!locked) [[unlikely]]
-      return nullptr;
+      return false;
     if (set.routing().settled_table() != table) [[unlikely]] {
-      unlock_shard<kAccess>(shard);
-      return nullptr;
+      unlock_shard<kAccess>(owner);
+      return false;
     }
-    return &shard;
+    shard = &owner;
+    return true;
   }
 
-  template <typename MakeDeadline>
-  [[gnu::noinline]] static std::pair<Shard*, StatusCode> lock_slowly(
-      const ShardSet& set, uint32_t bucket,
-      MakeDeadline make_deadline) requires std::is_invocable_r_v<Deadline, MakeDeadline> {
-    Deadline deadline = make_deadline();
-    return lock_slowly(set, bucket, deadline);
-  }
+ private:
   // The shard, or nullptr and why not.
   [[gnu::noinline]] static std::pair<Shard*, StatusCode> lock_slowly(const ShardSet& set,
                                                                      uint32_t bucket,

@@ -1,6 +1,7 @@
 #include "store/table_memory.h"
 
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #include "base/arena.h"
@@ -37,10 +38,11 @@ struct ThreadBlocks {
 
 thread_local ThreadBlocks blocks;
 
-// A spare that is much too large would waste memory for as long as the table lives.
+// A spare for a table of twice as many buckets would waste memory for as long as the table lives,
+// and nobody would count it.
 bool fits(const BlockHeader& block, size_t bytes) {
-  return block.size >= bytes + sizeof(BlockHeader) &&
-         block.size / 2 <= bytes + sizeof(BlockHeader) + 128;
+  const size_t size = bytes + sizeof(BlockHeader);
+  return block.size >= size && block.size - size <= size / 2;
 }
 
 bool push_spare(size_t bytes) {
@@ -86,8 +88,7 @@ void TableMemory::free_dropped() noexcept {
 }
 
 void* TableMemory::take(size_t bytes) {
-  // The smallest that will do. Tables ask for a little less than has_spare() was asked about, so
-  // there is no upper bound here: what has_spare() found must not be refused.
+  // The smallest that will do.
   const size_t size = bytes + sizeof(BlockHeader);
   BlockHeader** best = nullptr;
   for (BlockHeader** link = &blocks.spares; *link != nullptr; link = &(*link)->next) {
@@ -103,7 +104,7 @@ void* TableMemory::take(size_t bytes) {
   return new (memory) BlockHeader{nullptr, size} + 1;
 }
 
-void TableMemory::drop(void* block, size_t /*bytes*/) noexcept {
+void TableMemory::drop(void* block) noexcept {
   BlockHeader* header = static_cast<BlockHeader*>(block) - 1;
   header->next = blocks.dropped;
   blocks.dropped = header;

@@ -3,14 +3,12 @@
 #define RKVS_STORE_TABLE_MEMORY_H_
 
 #include <cstddef>
-#include <new>
 
 namespace rkvs::internal {
 
-// absl's tables allocate when they grow, in the middle of an operation, and are left broken when
-// that throws (LTS 20220623). So whoever is about to grow a table first adds a spare block here,
-// off any lock, and the table's allocator then takes it from here and cannot fail. Blocks that
-// tables drop meanwhile are kept until free_dropped(), which is called when no lock is held.
+// Whoever is about to grow a table first adds a spare block here, off any lock, and the table then
+// takes it from here and cannot fail. Blocks that tables drop meanwhile are kept until
+// free_dropped(), which is called when no lock is held.
 //
 // All of it belongs to the calling thread.
 class TableMemory {
@@ -23,9 +21,10 @@ class TableMemory {
   // Frees what tables dropped, and spare blocks beyond one.
   static void free_dropped() noexcept;
 
-  // For the allocator below. Throws std::bad_alloc when no spare fits and the system has none.
+  // For tables. Throws std::bad_alloc when no spare fits and the system has none. Blocks are
+  // aligned to 16 bytes.
   static void* take(size_t bytes);
-  static void drop(void* block, size_t bytes) noexcept;
+  static void drop(void* block) noexcept;
 
   // What a table block of `bytes` occupies, for accounting.
   static size_t block_size(size_t bytes) noexcept;
@@ -43,21 +42,6 @@ class TableMemory {
   };
   static void swap_own(Own& own) noexcept;
 #endif
-};
-
-template <typename T>
-class TableAllocator {
- public:
-  using value_type = T;
-
-  TableAllocator() = default;
-  template <typename U>
-  TableAllocator(const TableAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
-
-  T* allocate(size_t n) { return static_cast<T*>(TableMemory::take(n * sizeof(T))); }
-  void deallocate(T* block, size_t n) noexcept { TableMemory::drop(block, n * sizeof(T)); }
-
-  friend bool operator==(const TableAllocator&, const TableAllocator&) { return true; }
 };
 
 }  // namespace rkvs::internal

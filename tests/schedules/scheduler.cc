@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/schedule.h"
+#include "base/thread_slot.h"
 #include "store/callback_scope.h"
 #include "store/table_memory.h"
 #include "tests/support/test_util.h"
@@ -121,6 +122,7 @@ class Scheduler {
     ::ucontext_t context{};
     internal::TableMemory::Own tables;
     bool is_called_back = false;
+    uint32_t thread_slot_plus_one = internal::thread_slot() + 1;
   };
   struct Sleeper {
     const std::atomic<uint32_t>* word;
@@ -169,6 +171,7 @@ class Scheduler {
     own_ = &next;
     internal::TableMemory::swap_own(next.tables);
     std::swap(internal::callback_is_running, next.is_called_back);
+    std::swap(internal::thread_slot_plus_one, next.thread_slot_plus_one);
     patience_ = kPatience;
     for (const uint64_t part : {trace_.points, uint64_t{next.number}}) {
       trace_.digest = (trace_.digest ^ part) * 1099511628211U;
@@ -177,6 +180,7 @@ class Scheduler {
   static void leave(Worker& self) {
     internal::TableMemory::swap_own(self.tables);
     std::swap(internal::callback_is_running, self.is_called_back);
+    std::swap(internal::thread_slot_plus_one, self.thread_slot_plus_one);
   }
   [[noreturn]] void give_up(const char* why) const {
     std::printf("%s after %llu points, %zu asleep; RKVS_SCHEDULE_SEED=%llu\n", why,

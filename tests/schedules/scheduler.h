@@ -8,7 +8,8 @@
 //
 // The threads are contexts of one thread of the system, so that going from one to another takes no
 // turn of the machine. What the library keeps for each thread goes along with them where it could
-// matter: the scheduler knows of it (TableMemory::Own, callback_is_running).
+// matter: the scheduler knows of it (TableMemory::Own, callback_is_running,
+// thread_slot_plus_one).
 //
 // Seeds take turns between two ways of choosing. Either any thread may be next at each point, with
 // a probability that the seed draws as well; or threads have priorities, and a few points of the

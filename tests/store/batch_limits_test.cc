@@ -42,7 +42,7 @@ class BatchLimits : public ::testing::Test {
     config.shard_count = 1;
     Namespace ns = make_namespace(config);
     // Room in the table for more keys.
-    for (int i = 0; i < 20; ++i) EXPECT_TRUE(ns.put("filler " + std::to_string(i), "").ok());
+    for (int i = 0; i < 25; ++i) EXPECT_TRUE(ns.put("filler " + std::to_string(i), "").ok());
     for (const auto& [key, value] : items) EXPECT_TRUE(ns.put(key, value).ok());
     EXPECT_TRUE(ns.set_max_bytes(memory(ns) + room).ok());
     return ns;
@@ -90,8 +90,8 @@ TEST_F(BatchLimits, OnlyItemsThatDoNotFitAreRefused) {
   NamespaceConfig config = patient();
   config.shard_count = 1;
   Namespace ns = make_namespace(config);
-  // The table is full at 14 keys, and the next one is of some 600 bytes.
-  for (int i = 0; i < 13; ++i) ASSERT_TRUE(ns.put("key " + std::to_string(i), "").ok());
+  // The table is full at 11 keys, and the next one is of some 550 bytes.
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(ns.put("key " + std::to_string(i), "").ok());
   ASSERT_TRUE(ns.set_max_bytes(memory(ns) + 300).ok());
   EXPECT_EQ(codes(ns.set_multiple({{"x", ""}, {"y", ""}, {"z", ""}}, BatchMode::kBestEffort)),
             (std::vector<C>{C::kOk, C::kMemoryLimit, C::kMemoryLimit}));

@@ -28,7 +28,7 @@ class ShardTest : public ::testing::Test {
     reserve(shard, 1);
     const WriterLock lock(shard.mutex);
     shard.make_room(1);
-    ASSERT_TRUE(shard.insert(hash, Entry::create(name, value)));
+    shard.insert(hash, Entry::create(name, value));
   }
   static void reserve(Shard& shard, size_t count) {
     const WriterLock lock(shard.mutex);
@@ -49,7 +49,7 @@ class ShardTest : public ::testing::Test {
   static std::vector<std::string> names(const Shard& shard) {
     std::vector<std::string> all;
     const ReaderLock lock(shard.mutex);
-    shard.for_each([&](uint64_t, Entry* entry) { all.emplace_back(entry->key()); });
+    shard.for_each([&](Entry* entry) { all.emplace_back(entry->key()); });
     std::sort(all.begin(), all.end());
     return all;
   }
@@ -58,7 +58,7 @@ class ShardTest : public ::testing::Test {
     const ReaderLock lock(shard.mutex);
     ShardUsage counted;
     uint64_t entry_memory = 0;
-    shard.for_each([&](uint64_t, Entry* entry) {
+    shard.for_each([&](Entry* entry) {
       ++counted.keys;
       counted.value_bytes += entry->value().size();
       entry_memory += entry->memory();
@@ -96,7 +96,7 @@ TEST_F(ShardTest, KeysWithOneHashAreKeptApart) {
 }
 
 TEST_F(ShardTest, CollidingKeysSurviveTheRemovalOfEachOther) {
-  // Whichever goes first, the one in the table included.
+  // Whichever goes first.
   const std::vector<std::string> all = {"a", "b", "c"};
   for (const std::string& first : all) {
     Shard shard;
@@ -162,16 +162,22 @@ TEST_F(ShardTest, OverwritesInPlaceOnlyWhatNobodyElseSees) {
   EXPECT_EQ((*slot)->value(), "abcde");
 }
 
-TEST_F(ShardTest, CollisionWithoutMemoryIsNotInserted) {
-  // The overflow list is ordinary memory; only that a prepared insert needs none is shown here.
+TEST_F(ShardTest, InsertThatHasRoomNeedsNoMemoryWhateverItsHash) {
   add(shard_, "a", 7);
   reserve(shard_, 3);
-  const WriterLock lock(shard_.mutex);
-  shard_.make_room(3);
-  ASSERT_TRUE(shard_.prepare_collisions(2));
-  EXPECT_TRUE(shard_.insert(7, Entry::create("b", "B")));
-  EXPECT_TRUE(shard_.insert(7, Entry::create("c", "C")));
-  EXPECT_EQ(shard_.size(), 3U);
+  Entry* const b = Entry::create("b", "B");
+  Entry* const c = Entry::create("c", "C");
+  {
+    const WriterLock lock(shard_.mutex);
+    shard_.make_room(3);
+    Arena::fail_nth_allocation_for_testing(1);
+    shard_.insert(7, b);
+    shard_.insert(7, c);
+    Arena::fail_nth_allocation_for_testing(0);
+    EXPECT_EQ(shard_.size(), 3U);
+  }
+  EXPECT_EQ(value(shard_, "b", 7), "B");
+  EXPECT_EQ(value(shard_, "c", 7), "C");
 }
 
 TEST_F(ShardTest, JournalNotesInsertsAndNothingElse) {
@@ -206,7 +212,7 @@ TEST_F(ShardTest, ScanInSlicesSeesEveryHashThatStaysWhateverHappensBetween) {
       others.push_back(random());
       add(shard, "o" + std::to_string(i), others.back());
     }
-    // Two that share their hash, of which the first, which the table holds, goes.
+    // Two that share their hash, of which the first goes.
     stable.push_back(7);
     add(shard, "first", 7);
     add(shard, "second", 7);
@@ -239,12 +245,36 @@ TEST_F(ShardTest, ScanInSlicesSeesEveryHashThatStaysWhateverHappensBetween) {
   }
 }
 
+TEST_F(ShardTest, ScanMeetsWhatAGrowthPutsBehindItsPlace) {
+  // Seven fill the first bucket, and go to another one in a larger table; the eighth waits in the
+  // second bucket until then.
+  for (uint64_t i = 0; i < 7; ++i) add(shard_, std::to_string(i), uint64_t{32} << 6 | i << 20);
+  add(shard_, "waits", uint64_t{7} << 20);
+  {
+    const WriterLock lock(shard_.mutex);
+    ASSERT_TRUE(shard_.start_journal());
+  }
+  std::vector<uint64_t> seen;
+  {
+    const ReaderLock lock(shard_.mutex);
+    ASSERT_TRUE(shard_.scan_hashes(1, seen));
+  }
+  ASSERT_EQ(seen.size(), 7U);
+  for (uint64_t i = 0; i < 300; ++i) add(shard_, "n" + std::to_string(i), (i % 60 + 2) << 6);
+  for (bool more = true; more;) {
+    const ReaderLock lock(shard_.mutex);
+    more = shard_.scan_hashes(10, seen);
+  }
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), uint64_t{7} << 20), 1);
+  const WriterLock lock(shard_.mutex);
+  shard_.stop_journal();
+}
+
 TEST_F(ShardTest, MovesAllEntriesOfAHashWithTheirVersions) {
   Shard target;
   add(target, "other", 1);
   for (const char* name : {"a", "b", "c"}) add(shard_, name, 7, name);
   add(shard_, "stays", 8);
-  // The one in the table is gone: only colliding ones are left.
   EXPECT_TRUE(remove(shard_, "a", 7));
   reserve(target, 2);
   {
@@ -269,18 +299,14 @@ TEST_F(ShardTest, MovesAllEntriesOfAHashWithTheirVersions) {
 TEST_F(ShardTest, SwapOutLeavesItEmpty) {
   for (const char* name : {"a", "b"}) add(shard_, name, 7);
   EntryTable table;
-  std::unique_ptr<ShardExtra> extra;
   {
     const WriterLock lock(shard_.mutex);
-    shard_.swap_out(table, extra);
+    shard_.swap_out(table);
   }
   EXPECT_TRUE(names(shard_).empty());
   expect_accounts_right(shard_);
-  EXPECT_EQ(table.size(), 1U);
-  ASSERT_NE(extra, nullptr);
-  EXPECT_EQ(extra->overflow.size(), 1U);
-  table.for_each([](uint64_t, Entry* entry) { entry->release(); });
-  for (const auto& collision : extra->overflow) collision.entry->release();
+  EXPECT_EQ(table.size(), 2U);
+  table.for_each([](Entry* entry) { entry->release(); });
 }
 
 TEST_F(ShardTest, DropsOnlyAnEmptyTable) {
@@ -297,12 +323,22 @@ TEST_F(ShardTest, DropsOnlyAnEmptyTable) {
   EXPECT_EQ(shard_.usage().memory_bytes, 0U);
 }
 
-TEST_F(ShardTest, LargeTableGoesWithItsLastEntry) {
-  for (uint64_t i = 0; i < 1000; ++i) add(shard_, std::to_string(i), i);
-  for (uint64_t i = 0; i < 1000; ++i) ASSERT_TRUE(remove(shard_, std::to_string(i), i));
+TEST_F(ShardTest, LargeTableGoesOnceItIsEmptyAndThatIsAskedFor) {
+  for (uint64_t i = 0; i < 1000; ++i) add(shard_, std::to_string(i), i << 6);
+  for (uint64_t i = 0; i < 1000; ++i) {
+    const WriterLock lock(shard_.mutex);
+    shard_.drop_emptied_table();
+    ASSERT_GT(shard_.usage().memory_bytes, 4096U);
+    const EntryRef entry(shard_.remove({std::to_string(i), i << 6}));
+    ASSERT_TRUE(entry);
+    // Whoever removes one and puts in another needs no room.
+    ASSERT_EQ(shard_.spare_needed(1), 0U);
+  }
   {
-    const ReaderLock lock(shard_.mutex);
-    EXPECT_LT(shard_.usage().memory_bytes, 4096U);
+    const WriterLock lock(shard_.mutex);
+    shard_.drop_emptied_table();
+    EXPECT_EQ(shard_.usage().memory_bytes, 0U);
+    EXPECT_NE(shard_.spare_needed(1), 0U);
   }
   add(shard_, "again", 1);
   EXPECT_EQ(value(shard_, "again", 1), "value");

@@ -24,11 +24,11 @@ using internal::Access;
 using internal::KeyHash;
 using internal::NamespaceImpl;
 
-// kWeak leaves 64 buckets and two hashes in each: most keys of a test share all 64 bits with
-// another one, and yet they spread over the shards.
+// kWeak leaves 64 buckets, and eight hashes in each, with two tags and four places in a table: most
+// keys of a test share all 64 bits with another one, and yet they spread over the shards.
 enum class HashStrength { kFull, kWeak };
 
-inline constexpr uint64_t kWeakMask = (uint64_t{0x3F} << 40) | 1;
+inline constexpr uint64_t kWeakMask = (uint64_t{0x3F} << 40) | (uint64_t{1} << 57) | 0xC0;
 
 inline KeyHash key_hash(HashStrength strength) {
   return KeyHash(20260102, strength == HashStrength::kWeak ? kWeakMask : ~uint64_t{0});
