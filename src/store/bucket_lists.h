@@ -31,14 +31,21 @@ class BucketLists {
     for (const uint64_t hash : hashes) {
       uint32_t& head = heads_[bucket_of(hash)];
       if (head == kIgnored) continue;
-      nodes_.push_back({hash, head});
-      head = static_cast<uint32_t>(nodes_.size() - 1);
+      if (head == kEmpty || nodes_[head].count == kPerNode) {
+        nodes_.push_back({{}, head, 0});
+        head = static_cast<uint32_t>(nodes_.size() - 1);
+      }
+      Node& node = nodes_[head];
+      node.hashes[node.count++] = hash;
     }
   }
 
   template <typename Visit>  // void(uint64_t hash)
   void for_each(uint32_t bucket, Visit visit) const {
-    for (uint32_t i = heads_[bucket]; i < kIgnored; i = nodes_[i].next) visit(nodes_[i].hash);
+    for (uint32_t i = heads_[bucket]; i < kIgnored; i = nodes_[i].next) {
+      const Node& node = nodes_[i];
+      for (uint32_t k = 0; k < node.count; ++k) visit(node.hashes[k]);
+    }
   }
   size_t count(uint32_t bucket) const {
     size_t count = 0;
@@ -52,9 +59,12 @@ class BucketLists {
   static constexpr uint32_t kEmpty = UINT32_MAX;        // a list's end
   static constexpr uint32_t kIgnored = UINT32_MAX - 1;  // not a list
 
+  // A cache line: to follow a list costs one wait for each.
+  static constexpr uint32_t kPerNode = 7;
   struct Node {
-    uint64_t hash;
+    uint64_t hashes[kPerNode];
     uint32_t next;
+    uint32_t count;
   };
   std::vector<uint32_t> heads_;
   std::vector<Node> nodes_;
