@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "cli/base64.h"
 #include "cli/json_lines.h"
 #include "cli/text.h"
 #include "fuzz/fuzz_input.h"

@@ -2,9 +2,9 @@
 #ifndef RKVS_CLI_ENTRY_SPOOL_H_
 #define RKVS_CLI_ENTRY_SPOOL_H_
 
-#include <absl/container/flat_hash_map.h>
 #include <rkvs/status.h>
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,7 +26,7 @@ enum class DuplicateRule {
 
 // A snapshot announces how much a namespace holds before its first entry, and holds no key twice.
 // Neither is known before the last entry has come. So entries go into a nameless temporary file
-// first; in memory stay 24 bytes a key (27 to 55 with the table around them): its fingerprint, and
+// first; in memory stay 24 bytes a key (28 to 58 with the table around them): its fingerprint, and
 // where in the file its entry lies. Then the file is read front to back, and what has not been
 // superseded goes to the writer in the order it came. Counts are exact, and memory does not depend
 // on the size of values, one entry aside.
@@ -76,7 +76,7 @@ class EntrySpool {
   internal::FileHandle handle_;
   const DuplicateRule rule_;
   const Fingerprinter fingerprint_of_;
-  absl::flat_hash_map<Fingerprint, uint64_t, FingerprintHash> offsets_;
+  boost::unordered_flat_map<Fingerprint, uint64_t, FingerprintHash> offsets_;
   std::string buffer_;    // whole records that are not in the file yet
   uint64_t flushed_ = 0;  // bytes in the file
   uint64_t size_ = 0;     // with those in the buffer

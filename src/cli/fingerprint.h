@@ -21,6 +21,7 @@ struct Fingerprint {
 
 // Every bit of a fingerprint is as good as any other.
 struct FingerprintHash {
+  using is_avalanching = void;  // for Boost, which would mix them once more
   size_t operator()(const Fingerprint& fingerprint) const { return fingerprint.low; }
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "cli/base64.h"
 #include "cli/commands.h"
 #include "cli/json_lines.h"
 #include "cli/output.h"

@@ -172,7 +172,7 @@ void add_import(CLI::App& app, Action& action) {
       "has its name, in one step at the end: it is never half there. No older file is kept.\n\n"
       "Entries are held in a nameless temporary file in the snapshot's directory, which needs "
       "room\n"
-      "for them twice; memory grows by 27 to 55 bytes a key.",
+      "for them twice; memory grows by 28 to 58 bytes a key.",
       "  rkvs import users.jsonl --namespace users --to users.rkvs\n"
       "  jq -c '{key: .id, value: .name}' users.json | rkvs import - --namespace users --to "
       "users.rkvs\n");

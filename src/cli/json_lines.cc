@@ -1,12 +1,11 @@
 #include "cli/json_lines.h"
 
-#include <absl/strings/escaping.h>
-
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/base64.h"
 #include "cli/text.h"
 
 namespace rkvs::cli {
@@ -169,9 +168,9 @@ void append_bytes(std::string& to, std::string_view name, std::string_view bytes
     to.append("\":");
     append_string(to, bytes);
   } else {
-    std::string encoded;
-    absl::Base64Escape({bytes.data(), bytes.size()}, &encoded);
-    to.append("_base64\":\"").append(encoded).append(1, '"');
+    to.append("_base64\":\"");
+    append_base64(to, bytes);
+    to.append(1, '"');
   }
 }
 
@@ -214,15 +213,6 @@ void append_json_line(std::string& to, const internal::SnapshotEntry& entry,
     to.append(",\"expires_at\":").append(std::to_string(entry.expires_at_ms));
   }
   to.append("}\n");
-}
-
-bool decode_base64(std::string_view text, std::string& bytes) {
-  // absl takes spaces, other padding and loose bits as well: what it would not have written itself
-  // is refused, so that one line has one meaning for every reader.
-  if (!absl::Base64Unescape({text.data(), text.size()}, &bytes)) return false;
-  std::string canonical;
-  absl::Base64Escape({bytes.data(), bytes.size()}, &canonical);
-  return canonical == text;
 }
 
 }  // namespace rkvs::cli

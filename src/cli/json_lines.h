@@ -52,10 +52,6 @@ bool is_blank_line(std::string_view line);
 void append_json_line(std::string& to, const internal::SnapshotEntry& entry,
                       std::optional<std::string_view> ns = std::nullopt);
 
-// RFC 4648 section 4 exactly: with padding, without spaces, unused bits zero. False where `text` is
-// anything else.
-bool decode_base64(std::string_view text, std::string& bytes);
-
 }  // namespace rkvs::cli
 
 #endif  // RKVS_CLI_JSON_LINES_H_

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/base64.h"
 #include "cli/text.h"
 #include "tests/support/test_util.h"
 
@@ -134,6 +135,61 @@ TEST(JsonLines, NumbersKeepTheirLimits) {
   EXPECT_NE(complaint(with(R"("expires_at":9223372036854775808)")).find("is over"),
             std::string::npos);
   EXPECT_NE(complaint(with(R"("expires_at":-5)")).find("negative"), std::string::npos);
+}
+
+TEST(JsonLines, Base64IsThatOfTheRfc) {
+  // RFC 4648, section 10, and the two digits that are neither letters nor numbers.
+  const std::vector<std::pair<std::string, std::string>> vectors = {{"", ""},
+                                                                    {"f", "Zg=="},
+                                                                    {"fo", "Zm8="},
+                                                                    {"foo", "Zm9v"},
+                                                                    {"foob", "Zm9vYg=="},
+                                                                    {"fooba", "Zm9vYmE="},
+                                                                    {"foobar", "Zm9vYmFy"},
+                                                                    {"\xfb\xff\xbf", "+/+/"}};
+  for (const auto& [bytes, text] : vectors) {
+    std::string encoded = "before ";
+    append_base64(encoded, bytes);
+    EXPECT_EQ(encoded, "before " + text);
+    std::string decoded = "what was there";
+    EXPECT_TRUE(decode_base64(text, decoded)) << text;
+    EXPECT_EQ(decoded, bytes);
+  }
+}
+
+TEST(JsonLines, Base64KeepsBytesOfEveryLength) {
+  std::mt19937_64 random(1);
+  for (size_t size = 0; size < 300; ++size) {
+    std::string bytes(size, '\0');
+    for (char& c : bytes) c = static_cast<char>(random());
+    std::string text;
+    append_base64(text, bytes);
+    std::string decoded;
+    ASSERT_TRUE(decode_base64(text, decoded)) << text;
+    ASSERT_EQ(decoded, bytes);
+  }
+}
+
+// Every byte in every place of one group, whole or padded.
+TEST(JsonLines, Base64IsTakenOnlyAsItIsWritten) {
+  size_t taken = 0;
+  for (const std::string base : {"ABCD", "ABC=", "AB==", "AA==", "AAA=", "A===", "===="}) {
+    for (size_t at = 0; at < base.size(); ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string text = base;
+        text[at] = static_cast<char>(byte);
+        std::string bytes;
+        if (!decode_base64(text, bytes)) continue;
+        std::string written;
+        append_base64(written, bytes);
+        ASSERT_EQ(written, text);
+        ++taken;
+      }
+    }
+  }
+  // By the bases in turn: 4 x 64; 16 + 64 (C has loose bits); 4 + 16; 64 + 4 + 17 + 1;
+  // 64 + 64 + 17 + 65; 4; none.
+  EXPECT_EQ(taken, 256u + 80 + 20 + 86 + 210 + 4);
 }
 
 TEST(JsonLines, OnlyCanonicalBase64IsTaken) {
