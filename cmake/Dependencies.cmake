@@ -7,8 +7,6 @@ find_package(Threads REQUIRED)
 
 # --- What the library needs ----------------------------------------------------------------------
 
-include(cmake/Abseil.cmake)
-
 # Headers only (XXH_INLINE_ALL), and without a CMake package on most systems.
 find_path(RKVS_XXHASH_INCLUDE_DIR xxhash.h)
 mark_as_advanced(RKVS_XXHASH_INCLUDE_DIR)
@@ -89,6 +87,17 @@ macro(rkvs_find_benchmark)
     SYSTEM
     FIND_PACKAGE_ARGS NAMES benchmark)
   FetchContent_MakeAvailable(benchmark)
+endmacro()
+
+# The hash table that the store's own is compared with.
+macro(rkvs_find_abseil)
+  set(ABSL_PROPAGATE_CXX_STD ON)
+  FetchContent_Declare(absl
+    GIT_REPOSITORY https://github.com/abseil/abseil-cpp.git
+    GIT_TAG 8c0b94e793a66495e0b1f34a5eb26bd7dc672db0 # 20220623.1
+    SYSTEM
+    FIND_PACKAGE_ARGS NAMES absl)
+  FetchContent_MakeAvailable(absl)
 endmacro()
 
 # --- What the tool needs -------------------------------------------------------------------------

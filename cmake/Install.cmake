@@ -3,25 +3,13 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rkvs)
 
-install(TARGETS rkvs rkvs_capi rkvs_abseil EXPORT rkvsTargets
+install(TARGETS rkvs rkvs_capi EXPORT rkvsTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILE_SET c_headers DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(RKVS_BUILD_CLI)
   install(TARGETS rkvs_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
-# What the static library needs beside it: the bundled Abseil, or the system's.
-if(RKVS_ABSEIL_ARCHIVE)
-  install(FILES ${RKVS_ABSEIL_ARCHIVE} DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  install(FILES ${RKVS_ABSEIL_LICENSE} DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME LICENSE.abseil)
-  set(RKVS_FIND_ABSEIL "")
-  set(PC_ABSEIL_REQUIRES "")
-  set(PC_ABSEIL_LIBS " -lrkvs_abseil")
-else()
-  set(RKVS_FIND_ABSEIL "find_dependency(absl)")
-  set(PC_ABSEIL_REQUIRES "absl_flat_hash_map")
-  set(PC_ABSEIL_LIBS "")
 endif()
 install(EXPORT rkvsTargets NAMESPACE rkvs:: DESTINATION ${package_dir})
 

@@ -10,18 +10,15 @@ packages="
   clang-14 libclang-rt-14-dev llvm-14 clang-format-14 clang-tidy-14
   abigail-tools"
 
-# What cmake/bundle-abseil.sh unpacks Debian's source of Abseil with.
-packages="$packages dpkg-dev"
-
 # Libraries. libboost-dev would be Boost 1.74, which is too old.
 packages="$packages
-  libabsl-dev libboost1.81-dev libflatbuffers-dev flatbuffers-compiler libxxhash-dev
+  libboost1.81-dev libflatbuffers-dev flatbuffers-compiler libxxhash-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   libcli11-dev nlohmann-json3-dev"
 
-# What the benchmarks compare rkvs with: oneTBB's concurrent_hash_map, LMDB, and Redis with a client
-# that pipelines. The library needs none of them.
-packages="$packages libtbb-dev liblmdb-dev redis-server libhiredis-dev"
+# What the benchmarks compare rkvs with: Abseil's flat_hash_map, oneTBB's concurrent_hash_map, LMDB,
+# and Redis with a client that pipelines. The library needs none of them.
+packages="$packages libabsl-dev libtbb-dev liblmdb-dev redis-server libhiredis-dev"
 
 # A word list for tests and benchmarks with natural keys; virtual environments for the bindings.
 packages="$packages wamerican python3-venv"

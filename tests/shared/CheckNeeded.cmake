@@ -1,4 +1,4 @@
-# cmake -DREADELF=<readelf> -DLIBRARY=<librkvs.so> -DDEPS=system|bundled -P CheckNeeded.cmake
+# cmake -DREADELF=<readelf> -DLIBRARY=<librkvs.so> -P CheckNeeded.cmake
 #
 # What the shared library asks of the machine that it is loaded on.
 cmake_minimum_required(VERSION 3.25)
@@ -10,9 +10,6 @@ string(REGEX REPLACE "[^;]*\\[([^];]*)\\]" "\\1" needed "${lines}")
 list(JOIN needed " " text)
 # The loader is named for thread-local storage, and is a part of libc.
 set(allowed "libc|libm|libgcc_s|libstdc\\+\\+|ld-linux-[a-z0-9-]+")
-if(DEPS STREQUAL "system")
-  string(APPEND allowed "|libabsl_[a-z0-9_]+")
-endif()
 set(others ${needed})
 list(FILTER others EXCLUDE REGEX "^(${allowed})\\.so\\.")
 if(NOT needed OR others)
