@@ -21,7 +21,8 @@ struct Fingerprint {
 
 // Every bit of a fingerprint is as good as any other.
 struct FingerprintHash {
-  using is_avalanching = void;  // for Boost, which would mix them once more
+  // For Boost, which would mix them once more.
+  using is_avalanching = void;  // NOLINT(readability-identifier-naming)
   size_t operator()(const Fingerprint& fingerprint) const { return fingerprint.low; }
 };
 
