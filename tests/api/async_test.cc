@@ -76,6 +76,14 @@ TEST_F(AsyncTokenTest, AFutureNeedsNoLoop) {
   std::future<std::optional<Value>> value = ns.async_get("key", asio::use_future);
   EXPECT_EQ(*value.get(), "value");
   EXPECT_EQ(ns.async_list_keys(asio::use_future).get().size(), 1U);
+}
+
+TEST_F(AsyncTokenTest, AFutureThrowsTheError) {
+  if (testing::is_instrumented()) {
+    GTEST_SKIP() << "references to exceptions are counted in code that ThreadSanitizer cannot see";
+  }
+  AsyncNamespace ns(ns_.sync());
+  ns.async_put("key", "value", asio::use_future).get();
   try {
     ns.async_increment("key", asio::use_future).get();
     ADD_FAILURE();
