@@ -14,7 +14,7 @@ namespace {
 constexpr std::chrono::seconds kIdle{1};
 // How long nothing must have been wanted before it turns to regions that are in use, and how long
 // it leaves everybody alone between two of them.
-constexpr std::chrono::milliseconds kPause{100};
+constexpr std::chrono::milliseconds kPause{500};
 constexpr std::chrono::milliseconds kBetween{2};
 // A region is worth a huge page when so much of it is in use that nearly nothing is added.
 constexpr uint32_t kWorthPages = kRegionPages / 8 * 7;
