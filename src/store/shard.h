@@ -291,7 +291,7 @@ class alignas(64) Shard {
 
   // Makes room in `target` for the expiries that move_entries() of so many entries may bring there.
   // False where there is no memory.
-  bool prepare_move(Shard& target, size_t hashes) const RKVS_REQUIRES(mutex, target.mutex);
+  bool prepare_move(Shard& target, size_t entries) const RKVS_REQUIRES(mutex, target.mutex);
   // Moves every entry with this hash, with its version, to `target`, which needs room for them and
   // prepare_move().
   void move_entries(uint64_t hash, Shard& target) RKVS_REQUIRES(mutex, target.mutex);
