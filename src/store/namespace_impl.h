@@ -69,11 +69,6 @@ class NamespaceImpl {
                     metrics_ == nullptr ? nullptr : &metrics_->lock_wait);
   }
 
-  // For those who know that nothing is measured.
-  Deadline unmeasured_deadline() const {
-    return Deadline(std::chrono::nanoseconds(lock_timeout_.load(std::memory_order_relaxed)));
-  }
-
   // Measures durations, and reads by shard, from now on. Before anybody else has the namespace.
   // Throws std::bad_alloc.
   void enable_metrics() { metrics_ = std::make_unique<NamespaceMetrics>(); }

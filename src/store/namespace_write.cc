@@ -328,12 +328,6 @@ Result<ExpiryChange> expiry_change(const NamespaceImpl& self, const WriteOptions
 }
 
 Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome) {
-  Deadline deadline = self.deadline();
-  return write(self, request, deadline, outcome);
-}
-
-Status write(NamespaceImpl& self, const WriteRequest& request, Deadline& deadline,
-             WriteOutcome& outcome) {
   const HistogramTimer timer(self.histogram(OperationKind::kWrite));
   if (const StatusCode code = check_sizes(self, request); code != StatusCode::kOk) {
     return refused(self, code, request);
@@ -343,6 +337,7 @@ Status write(NamespaceImpl& self, const WriteRequest& request, Deadline& deadlin
                                                           : StatusCode::kNotFound);
   }
   if (request.expiry.change.sets()) self.note_expiries();
+  Deadline deadline = self.deadline();
   const StatusCode code = Write(self, request, deadline, outcome).run();
   if (code == StatusCode::kOk) [[likely]]
     return Status();

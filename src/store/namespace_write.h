@@ -71,8 +71,6 @@ struct WriteOutcome {
 
 // NotFound, Exists, VersionMismatch, and the errors of set.
 Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& outcome);
-Status write(NamespaceImpl& self, const WriteRequest& request, Deadline& deadline,
-             WriteOutcome& outcome);
 
 }  // namespace rkvs::internal
 
