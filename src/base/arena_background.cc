@@ -95,14 +95,21 @@ bool PageHeap::add_to_reserve() {
     }
   }
   char* memory = map_region(true);
+  bool wanted;
   {
     MutexLock lock(mutex_);
-    if (memory == nullptr) {
+    // Mapping took its time, and the store may have become small meanwhile.
+    wanted = memory != nullptr && wants_reserve();
+    if (wanted) {
+      populating_ = memory;
+      ++regions_;
+    } else {
       thread_sleeps_ = true;
-      return false;
     }
-    populating_ = memory;
-    ++regions_;
+  }
+  if (!wanted) {
+    if (memory != nullptr) unmap_region(memory);
+    return false;
   }
   populate_region(memory);
   poison(memory, kRegionSize);
