@@ -61,28 +61,23 @@ class EntrySet {
 
 enum class Read { kValues, kExistence };
 
-// Of the items of a slice that were looked for.
-void count_reads(NamespaceImpl& self, const BatchPlan& plan, BatchCall& batch, size_t begin) {
-  for (size_t i = 0; i < plan.size(); ++i) {
-    self.count_read(plan.shard(i), batch.item(begin + i).code == StatusCode::kOk);
-  }
-}
-
 BatchResult read_batch(NamespaceImpl& self, std::span<const std::string_view> keys, BatchMode mode,
                        Read read) {
   BatchCall batch(self, keys.size(), mode);
   batch.in_slices([&](size_t begin, size_t end) {
     BatchPlan plan(self.shards(), end - begin, [&](size_t i) { return keys[begin + i]; });
+    size_t found = 0;
     const StatusCode code = plan.run<Access::kRead>(batch.deadline(), [&](auto&) {
       batch.time().reset();
-      plan.for_each([&](size_t i) {
-        const Shard& shard = plan.shard(i);
-        shard.mutex.assert_held_shared();
-        Entry* entry = shard.find_live(plan.key(i), batch.time());
+      plan.for_each_entry([&](size_t i, Entry* entry) {
         BatchItem& item = batch.item(begin + i);
-        item.code = entry == nullptr ? StatusCode::kNotFound : StatusCode::kOk;
-        if (entry != nullptr && read == Read::kValues) item.value = entry->share();
-        return true;
+        if (entry == nullptr || !entry->is_live(batch.time())) {
+          item.code = StatusCode::kNotFound;
+          return;
+        }
+        ++found;
+        item.code = StatusCode::kOk;
+        if (read == Read::kValues) item.value = entry->share();
       });
       return true;
     });
@@ -90,9 +85,15 @@ BatchResult read_batch(NamespaceImpl& self, std::span<const std::string_view> ke
       batch.fail_rest(code);
       return end;
     }
-    count_reads(self, plan, batch, begin);
+    self.reads().count_many(found, plan.size() - found);
+    if (self.metrics() != nullptr) {
+      for (size_t i = 0; i < plan.size(); ++i) {
+        const bool hit = batch.item(begin + i).code == StatusCode::kOk;
+        plan.shard(i).count_reads(hit ? 1 : 0, hit ? 0 : 1);
+      }
+    }
     // Asking whether a key is there cannot fail because it is not.
-    if (batch.atomic() && read == Read::kValues) batch.fails_by_items();
+    if (batch.atomic() && read == Read::kValues && found != plan.size()) batch.fails_by_items();
     return end;
   });
   return std::move(batch).finish();

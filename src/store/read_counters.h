@@ -34,6 +34,20 @@ class ReadCounters {
     std::atomic<uint64_t>& counter = hit ? lines_[slot].hits : lines_[slot].misses;
     counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
+  // Of several reads.
+  void count_many(uint64_t hits, uint64_t misses) {
+    constexpr auto kRelaxed = std::memory_order_relaxed;
+    uint32_t slot;
+    if (has_own_thread_slot(slot)) [[likely]] {
+      Line& line = lines_[slot];
+      line.hits.store(line.hits.load(kRelaxed) + hits, kRelaxed);
+      line.misses.store(line.misses.load(kRelaxed) + misses, kRelaxed);
+    } else {
+      Line& line = lines_[thread_slot()];
+      line.hits.fetch_add(hits, kRelaxed);
+      line.misses.fetch_add(misses, kRelaxed);
+    }
+  }
 
   ReadCounts sum() const {
     ReadCounts sum;
