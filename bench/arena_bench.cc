@@ -12,6 +12,7 @@
 // Every workload has the same code for all sides; the table at the end divides them. Interleave and
 // repeat for figures worth keeping:
 //   arena_bench --benchmark_repetitions=7 --benchmark_enable_random_interleaving=true
+// The table goes to <build>/arena_bench.json as well (--json=FILE; none with --json=).
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@
 #endif
 
 #include "base/arena.h"
+#include "bench/report.h"
 
 namespace {
 
@@ -268,6 +270,8 @@ void add_side() {
 // Prints as usual, and at the end each side's share of malloc's figure, median against median.
 class RatioReporter : public benchmark::ConsoleReporter {
  public:
+  explicit RatioReporter(rkvs::bench::Report& report) : report_(report) {}
+
   void ReportRuns(const std::vector<Run>& runs) override {
     ConsoleReporter::ReportRuns(runs);
     for (const Run& run : runs) {
@@ -277,6 +281,7 @@ class RatioReporter : public benchmark::ConsoleReporter {
       const std::string side = name.substr(slash + 1);
       name = name.substr(0, slash);
       if (!run.run_name.args.empty()) name += " " + run.run_name.args;
+      // In the unit of the benchmark, nanoseconds.
       times_[name][side].push_back(run.GetAdjustedRealTime());
       for (const auto& [counter, value] : run.counters) {
         times_[name + " " + counter][side].push_back(value);
@@ -291,10 +296,15 @@ class RatioReporter : public benchmark::ConsoleReporter {
       const auto malloc = sides.find(MallocSide::kName);
       if (malloc == sides.end()) continue;
       for (auto& [side, values] : sides) {
+        const double ratio = median(values) / median(malloc->second);
+        report_.row({{"operation", name},
+                     {"contender", side},
+                     {"figure", median(values)},
+                     {"ratio", ratio}});
         if (side == malloc->first) continue;
         char line[128];
         std::snprintf(line, sizeof line, "%-24s %s / malloc %8.3f\n", name.c_str(), side.c_str(),
-                      median(values) / median(malloc->second));
+                      ratio);
         GetOutputStream() << line;
       }
     }
@@ -307,6 +317,7 @@ class RatioReporter : public benchmark::ConsoleReporter {
     return values[values.size() / 2];
   }
 
+  rkvs::bench::Report& report_;
   std::map<std::string, std::map<std::string, std::vector<double>>> times_;
 };
 
@@ -314,12 +325,14 @@ class RatioReporter : public benchmark::ConsoleReporter {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  const rkvs::bench::Options options(argc, argv, {{"json", RKVS_BENCH_JSON}});
+  rkvs::bench::Report report("arena_bench", options);
   add_side<ArenaSide>();
   add_side<PackedSide>();
   add_side<MallocSide>();
-  RatioReporter reporter;
+  RatioReporter reporter(report);
   benchmark::RunSpecifiedBenchmarks(&reporter);
   benchmark::Shutdown();
+  report.write();
   return 0;
 }

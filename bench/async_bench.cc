@@ -176,7 +176,7 @@ class Control {
 template <typename Begin>
 void measure_stall(const char* name, AsyncNamespace ns, asio::io_context& io,
                    const std::vector<std::string>& keys, std::vector<double>& worst_beyond,
-                   Begin begin) {
+                   Report& report, Begin begin) {
   bool is_done = false;
   double worst = 0;
   double worst_put = 0;
@@ -212,6 +212,13 @@ void measure_stall(const char* name, AsyncNamespace ns, asio::io_context& io,
       "stall    %-7s %6.0f ms, %5zu ticks: worst lateness of the loop %5.0f us (control "
       "%5.0f us), worst put %4.0f us\n",
       name, seconds * 1e3, ticks, worst, control_worst, worst_put);
+  report.row({{"case", "stall"},
+              {"while", name},
+              {"ms", seconds * 1e3},
+              {"ticks", ticks},
+              {"worst_us", worst},
+              {"control_us", control_worst},
+              {"worst_put_us", worst_put}});
 }
 
 void run(const Options& options) {
@@ -238,13 +245,13 @@ void run(const Options& options) {
     std::vector<double> idle;
     std::vector<double> busy;
     for (size_t round = 0; round < options.number("rounds"); ++round) {
-      measure_stall("idle", ns, io, keys, idle, [&](auto done) {
+      measure_stall("idle", ns, io, keys, idle, report, [&](auto done) {
         auto timer = std::make_shared<asio::steady_timer>(io, std::chrono::milliseconds(500));
         timer->async_wait([timer, done](error_code error) { done(error); });
       });
-      measure_stall("save", ns, io, keys, busy,
+      measure_stall("save", ns, io, keys, busy, report,
                     [&](auto done) { store.async_save_all("bench.rkvs", done); });
-      measure_stall("resize", ns, io, keys, busy, [&](auto done) {
+      measure_stall("resize", ns, io, keys, busy, report, [&](auto done) {
         AsyncNamespace(ns).async_resize_shards(round % 2 == 0 ? 1024 : 256, done);
       });
     }

@@ -1,7 +1,8 @@
 // Batches, on one thread.
 //
 //   batch_operations [--keys=1e6] [--value=100] [--rounds=7] [--calls=100000] [--stores=NAME,...]
-//                    [--sizes=64,100,256,1000] [--grid_keys=1e5] [--grid_value=256]
+//                    [--sizes=64,100,256,1000] [--operations=get,set,delete,consume]
+//                    [--ways=all,best,single] [--grid_keys=1e5] [--grid_value=256]
 //                    [--grid_shards=1,5,10,15] [--grid_sizes=50,100,200] [--grid_calls=100000]
 //                    [--grid_rounds=3] [--json=FILE] ...
 //
@@ -39,15 +40,22 @@ void compare_all(const Options& options, Report& report) {
   workload.directory = options.text("directory");
   const Field field(options.list("stores"), workload, report);
   const size_t calls = options.number("calls");
+  const auto asked = [&](const char* option, const std::string& one) {
+    const auto all = options.list(option);
+    return std::find(all.begin(), all.end(), one) != all.end();
+  };
   for (const size_t size : options.numbers("sizes")) {
     for (const Op op : {Op::kGet, Op::kSet, Op::kDelete, Op::kConsume}) {
+      if (!asked("operations", name_of(op))) continue;
       for (const bool all : {true, false}) {
+        if (!asked("ways", all ? "all" : "best")) continue;
         const Batch batch{op, size, all};
         std::vector<Side> sides;
         for (const auto& [name, contender] : field.all()) {
           if (!all && name.rfind("rkvs", 0) != 0) continue;
           sides.push_back(side_of(name, contender.get(), batch, calls));
-          if (op != Op::kGet || !all || (name != "absl" && name != "boost")) continue;
+          if (op != Op::kGet || !all || !asked("ways", "single")) continue;
+          if (name != "absl" && name != "boost") continue;
           Contender* const one = contender.get();
           sides.push_back({name + "_single", one->name() + ", one by one",
                            [=](size_t segment, std::vector<double>*) {
@@ -102,6 +110,8 @@ int main_of(int argc, char** argv) {
        {"rounds", "7"},
        {"calls", "100000"},
        {"sizes", "64,100,256,1000"},
+       {"operations", "get,set,delete,consume"},
+       {"ways", "all,best,single"},
        {"stores", "rkvs,absl,boost,std,tbb,rkvs_rs_4,rkvs_rs_16,dashmap,lmdb,redis"},
        {"grid_keys", "1e5"},
        {"grid_value", "256"},

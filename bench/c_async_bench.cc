@@ -1,10 +1,12 @@
 // What an asynchronous get of the C API costs beyond a synchronous one, where it is done inline.
 //
-//   c_async_bench [--keys=1e6] [--value=100] [--rounds=9] [--calls=100000] [--json=FILE]
+//   c_async_bench [--keys=1e6] [--value=100] [--rounds=9] [--calls=100000] [--count=sync|async]
+//                 [--json=FILE]
 //
 // sync: rkvs_namespace_get; async: rkvs_namespace_get_async with RKVS_ALLOW_INLINE and a place for
 // the completion, which returns RKVS_DONE. Both take a value and release it, through librkvs.so, in
-// turns; the goal is about the difference within a round.
+// turns; the goal is about the difference within a round. --count: which of the two callgrind
+// counts (instructions.py).
 #include <rkvs.h>
 
 #include "bench/report.h"
@@ -23,6 +25,7 @@ int main_of(int argc, char** argv) {
                          {"value", "100"},
                          {"rounds", "9"},
                          {"calls", "100000"},
+                         {"count", ""},
                          {"json", RKVS_BENCH_JSON}});
   const Workload workload(options.number("keys"), options.number("value"));
   const size_t calls = options.number("calls");
@@ -43,20 +46,26 @@ int main_of(int argc, char** argv) {
   how.flags = RKVS_ALLOW_INLINE;
   how.queue = queue;
 
+  const auto toggle_if = [&](const char* side) {
+    if (options.text("count") == side) toggle_collection();
+  };
   const std::vector<Candidate> candidates = {
       {"sync",
        [&](size_t segment) {
          const auto start = Clock::now();
+         toggle_if("sync");
          for (size_t i = segment * calls; i < (segment + 1) * calls; ++i) {
            const std::string& key = workload.key(i);
            rkvs_value* value = nullptr;
            check(rkvs_namespace_get(ns, key.data(), key.size(), &value, nullptr));
            rkvs_value_release(value);
          }
+         toggle_if("sync");
          return seconds_since(start);
        }},
       {"async, inline", [&](size_t segment) {
          const auto start = Clock::now();
+         toggle_if("async");
          for (size_t i = segment * calls; i < (segment + 1) * calls; ++i) {
            const std::string& key = workload.key(i);
            rkvs_completion done;
@@ -67,6 +76,7 @@ int main_of(int argc, char** argv) {
            }
            rkvs_completion_clear(&done);
          }
+         toggle_if("async");
          return seconds_since(start);
        }}};
   Report report("c_async_bench", options);

@@ -5,7 +5,7 @@
 // slices over the same keys, so that what else the machine does meets all of them; shown are the
 // medians of the slices, in nanoseconds a call, and the median of the differences to C++.
 //
-//   capi_bench <librkvs.so>
+//   capi_bench <librkvs.so>            writes <build>/capi_bench.json as well
 #include <dlfcn.h>
 #include <rkvs/all.h>
 
@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/report.h"
 #include "capi/rkvs.h"
 
 namespace {
@@ -201,6 +202,11 @@ int main(int argc, char** argv) {
       way.times.push_back(taken.count() / way.calls);
     }
   }
+  rkvs::bench::Report report("capi_bench",
+                             rkvs::bench::Options(0, nullptr,
+                                                  {{"keys", std::to_string(kKeys)},
+                                                   {"rounds", std::to_string(kRounds)},
+                                                   {"json", RKVS_BENCH_JSON}}));
   std::printf("%-34s %8s   %s\n", "ns a call", "median", "more than");
   for (const Way& way : ways) {
     const auto against = std::find_if(ways.begin(), ways.end(), [&](const Way& other) {
@@ -212,7 +218,12 @@ int main(int argc, char** argv) {
     }
     std::printf("%-34s %8.1f   %s by %.1f\n", way.name, median(way.times), way.against,
                 median(differences));
+    report.row({{"operation", way.name},
+                {"ns", median(way.times)},
+                {"against", way.against},
+                {"beyond_ns", median(differences)}});
   }
+  report.write();
   (void)rkvs_manager_close(c_manager, nullptr);
   return found == 0 ? 1 : 0;
 }

@@ -2,14 +2,13 @@
 //
 //   choices_bench shards     [KEYS] [ROUNDS]  entries a shard: get, set, batch get by shard count
 //   choices_bench header     [KEYS] [ROUNDS]  20 bytes of entry header against 32
-//   choices_bench mover      [KEYS]           who moves the buckets of an automatic resize: how
-//   long
-//                                             a thread that inserts waits at most
+//   choices_bench mover      [KEYS] [ROUNDS]  who moves the buckets of an automatic resize: how
+//                                             long a thread that inserts waits at most
 //   choices_bench pages      [KEYS] [ROUNDS]  with transparent huge pages and without, each in a
 //                                             process of its own: fill, get, put, batch get, memory
 //   choices_bench allocators [KEYS] [ROUNDS]  the same under glibc's malloc, with its huge pages,
-//   and
-//                                             those of jemalloc, mimalloc, tcmalloc that are there
+//                                             and those of jemalloc, mimalloc, tcmalloc that are
+//                                             there
 //
 // Each writes <build>/choices_<question>.json. docs/design.md and docs/performance.md show the
 // figures and say what was chosen.
@@ -22,6 +21,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -192,23 +192,17 @@ void header(size_t count, size_t rounds) {
 
 constexpr uint64_t kThreshold = 6000;
 
-void show_waits(Report& report, const char* name, std::vector<double>& waits, double total) {
-  const double p999 = percentile(waits, 0.999);
-  const double p9999 = percentile(waits, 0.9999);
-  std::printf("%-44s %6.2f M inserts/s  p99.9 %7.1f us  p99.99 %8.1f us  worst %9.1f us\n", name,
-              static_cast<double>(waits.size()) / total / 1e6, p999, p9999, waits.back());
-  std::fflush(stdout);
-  report.row({{"contender", name},
-              {"per_second", static_cast<double>(waits.size()) / total},
-              {"p999_us", p999},
-              {"p9999_us", p9999},
-              {"max_us", waits.back()}});
-}
+// Of the calls of one round.
+struct Waits {
+  double per_second = 0;
+  double p999_us = 0;
+  double p9999_us = 0;
+  double max_us = 0;
+};
 
 // Inserts all keys; `after(inserted)` runs inside the timed call.
 template <typename Store, typename After>
-void insert_all(Report& report, const char* name, Store& store,
-                const std::vector<std::string>& keys, After after) {
+Waits insert_all(Store& store, const std::vector<std::string>& keys, After after) {
   std::vector<double> waits;
   waits.reserve(keys.size());
   const auto begun = Clock::now();
@@ -218,53 +212,96 @@ void insert_all(Report& report, const char* name, Store& store,
     after(waits.size() + 1);
     waits.push_back(seconds_since(start) * 1e6);
   }
-  show_waits(report, name, waits, seconds_since(begun));
+  const double total = seconds_since(begun);
+  Waits result;
+  result.per_second = static_cast<double>(waits.size()) / total;
+  result.p999_us = percentile(waits, 0.999);
+  result.p9999_us = percentile(waits, 0.9999);
+  result.max_us = waits.back();
+  return result;
 }
 
-void mover(size_t count) {
+struct Mover {
+  std::string name;
+  std::function<Waits(const std::vector<std::string>& keys)> run;
+};
+
+std::vector<Mover> movers() {
+  std::vector<Mover> result;
+  const auto nothing = [](size_t) {};
+  result.push_back({"absl, unlocked, one table", [=](const auto& keys) {
+                      AbslStore store;
+                      return insert_all(store, keys, nothing);
+                    }});
+  for (const uint32_t fixed : {64U, 4096U}) {
+    result.push_back({std::to_string(fixed) + " shards from the beginning", [=](const auto& keys) {
+                        RkvsStore store({.shard_count = fixed});
+                        return insert_all(store, keys, nothing);
+                      }});
+  }
+  result.push_back({"automatic: each insert moves a little", [=](const auto& keys) {
+                      RkvsStore store(NamespaceConfig{});
+                      return insert_all(store, keys, nothing);
+                    }});
+  result.push_back({"the insert that finds it full moves it all", [](const auto& keys) {
+                      RkvsStore store({.shard_count = 16});
+                      uint32_t shards = 16;
+                      return insert_all(store, keys, [&](size_t inserted) {
+                        if (inserted > shards * kThreshold && shards < 4096) {
+                          expect(store.ns->resize_shards(shards *= 4).ok());
+                        }
+                      });
+                    }});
+  result.push_back({"a thread of its own moves", [](const auto& keys) {
+                      RkvsStore store({.shard_count = 16});
+                      std::atomic<size_t> keys_now{0};
+                      std::atomic<bool> stop{false};
+                      std::thread background([&] {
+                        uint32_t shards = 16;
+                        while (!stop) {
+                          if (keys_now > shards * kThreshold && shards < 4096) {
+                            expect(store.ns->resize_shards(shards *= 4).ok());
+                          } else {
+                            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                          }
+                        }
+                      });
+                      const Waits waits = insert_all(store, keys, [&](size_t inserted) {
+                        keys_now.store(inserted, std::memory_order_relaxed);
+                      });
+                      stop = true;
+                      background.join();
+                      return waits;
+                    }});
+  return result;
+}
+
+void mover(size_t count, size_t rounds) {
   Report report = report_of("mover");
   const std::vector<std::string> keys = make_keys(count);
-  {
-    AbslStore store;
-    insert_all(report, "absl, unlocked, one table", store, keys, [](size_t) {});
+  const std::vector<Mover> all = movers();
+  std::vector<std::vector<Waits>> found(all.size());
+  for (size_t round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      const size_t turn = (i + round) % all.size();
+      found[turn].push_back(all[turn].run(keys));
+    }
   }
-  for (const uint32_t fixed : {64U, 4096U}) {
-    RkvsStore store({.shard_count = fixed});
-    const std::string name = std::to_string(fixed) + " shards from the beginning";
-    insert_all(report, name.c_str(), store, keys, [](size_t) {});
-  }
-  {
-    RkvsStore store(NamespaceConfig{});
-    insert_all(report, "automatic: each insert moves a little", store, keys, [](size_t) {});
-  }
-  {
-    RkvsStore store({.shard_count = 16});
-    uint32_t shards = 16;
-    insert_all(report, "the insert that finds it full moves it all", store, keys,
-               [&](size_t inserted) {
-                 if (inserted > shards * kThreshold && shards < 4096) {
-                   expect(store.ns->resize_shards(shards *= 4).ok());
-                 }
-               });
-  }
-  {
-    RkvsStore store({.shard_count = 16});
-    std::atomic<size_t> keys_now{0};
-    std::atomic<bool> stop{false};
-    std::thread background([&] {
-      uint32_t shards = 16;
-      while (!stop) {
-        if (keys_now > shards * kThreshold && shards < 4096) {
-          expect(store.ns->resize_shards(shards *= 4).ok());
-        } else {
-          std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
-      }
-    });
-    insert_all(report, "a thread of its own moves", store, keys,
-               [&](size_t inserted) { keys_now.store(inserted, std::memory_order_relaxed); });
-    stop = true;
-    background.join();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const auto middle = [&](double Waits::*figure) {
+      std::vector<double> values;
+      for (const Waits& waits : found[i]) values.push_back(waits.*figure);
+      return median(values);
+    };
+    std::printf("%-44s %6.2f M inserts/s  p99.9 %7.1f us  p99.99 %8.1f us  worst %9.1f us\n",
+                all[i].name.c_str(), middle(&Waits::per_second) / 1e6, middle(&Waits::p999_us),
+                middle(&Waits::p9999_us), middle(&Waits::max_us));
+    report.row({{"contender", all[i].name},
+                {"keys", count},
+                {"per_second", middle(&Waits::per_second)},
+                {"p999_us", middle(&Waits::p999_us)},
+                {"p9999_us", middle(&Waits::p9999_us)},
+                {"max_us", middle(&Waits::max_us)}});
   }
   report.write();
 }
@@ -403,7 +440,7 @@ int main_of(int argc, char** argv) {
   } else if (question == "header") {
     header(number(2, 1'000'000), number(3, 9));
   } else if (question == "mover") {
-    mover(number(2, 4'000'000));
+    mover(number(2, 4'000'000), number(3, 5));
   } else if (question == "pages") {
     pages(argv[0], number(2, 1'000'000), number(3, 7));
   } else if (question == "allocators") {

@@ -1,6 +1,7 @@
 // How good is the lock? SharedMutex beside std::shared_mutex.
 //
-//   lock_bench [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N]     default: all, 1, 5
+//   lock_bench [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N] [--json=FILE]
+//                                                                   default: all, 1, 5
 //
 // pairs     One thread, nobody else: lock and unlock, nanoseconds a pair.
 // guest     One thread comes again and again, 2 us apart, for a lock that 2 or 8 others hammer:
@@ -37,9 +38,11 @@
 
 #include "base/deadline.h"
 #include "base/mutex.h"
+#include "bench/report.h"
 
 namespace {
 
+using rkvs::bench::Report;
 using rkvs::internal::Deadline;
 using rkvs::internal::SharedMutex;
 using Clock = std::chrono::steady_clock;
@@ -141,7 +144,7 @@ double nanoseconds_each(Step step) {
 
 // ---- pairs
 
-void bench_pairs(const Settings& settings) {
+void bench_pairs(const Settings& settings, Report& out) {
   SharedMutex ours;
   std::shared_mutex theirs;
   std::mutex plain;
@@ -199,6 +202,11 @@ void bench_pairs(const Settings& settings) {
     std::printf("  %-34s %6.1f ns   %.2f of std::shared_mutex (%.1f ns)\n", name,
                 median(times[static_cast<size_t>(kind)]), median(ratios),
                 median(times[static_cast<size_t>(reference)]));
+    out.row({{"part", "pairs"},
+             {"operation", name},
+             {"ns", median(times[static_cast<size_t>(kind)])},
+             {"std_ns", median(times[static_cast<size_t>(reference)])},
+             {"ratio", median(ratios)}});
   };
   std::printf("pairs: lock + unlock, nobody else\n");
   report("shared", kShared, kTheirShared);
@@ -259,7 +267,7 @@ GuestResult guest_round(bool guest_reads, bool hosts_read, int hosts, double sec
   return result;
 }
 
-void bench_guest(const Settings& settings) {
+void bench_guest(const Settings& settings, Report& out) {
   std::printf("guest: one thread among others that hammer the lock\n");
   struct Case {
     const char* name;
@@ -299,6 +307,14 @@ void bench_guest(const Settings& settings) {
             side == 0 ? "SharedMutex" : "std::shared_mutex", median(turns[side]),
             waits[side].quantile_us(.5), waits[side].quantile_us(.999), waits[side].max_us(),
             median(host_turns[side]) / 1e6);
+        out.row({{"part", "guest"},
+                 {"scenario", std::string(test.name) + ", " + std::to_string(hosts)},
+                 {"contender", side == 0 ? "SharedMutex" : "std::shared_mutex"},
+                 {"turns_per_second", median(turns[side])},
+                 {"p50_us", waits[side].quantile_us(.5)},
+                 {"p999_us", waits[side].quantile_us(.999)},
+                 {"max_us", waits[side].max_us()},
+                 {"hosts_per_second", median(host_turns[side])}});
       }
     }
   }
@@ -366,7 +382,7 @@ MixResult mix_round(int locks, int write_percent, double seconds, Times& reads, 
   return result;
 }
 
-void bench_mix(const Settings& settings) {
+void bench_mix(const Settings& settings, Report& out) {
   std::printf("mix: 16 threads on 2 processors\n");
   constexpr std::array<const char*, 3> kNames = {"SharedMutex", "std::shared_mutex", "no lock"};
   for (const int locks : {1, 64}) {
@@ -412,6 +428,15 @@ void bench_mix(const Settings& settings) {
             kNames[side], median(speed[side]) / 1e6, median(least[side]),
             reads[side].quantile_us(.999), reads[side].max_us(), writes[side].quantile_us(.999),
             writes[side].max_us());
+        out.row({{"part", "mix"},
+                 {"locks", locks},
+                 {"write_percent", write_percent},
+                 {"contender", kNames[side]},
+                 {"per_second", median(speed[side])},
+                 {"per_cpu_second", median(cpu_speed[side])},
+                 {"slowest_share", median(least[side])},
+                 {"read_p999_us", reads[side].quantile_us(.999)},
+                 {"write_p999_us", writes[side].quantile_us(.999)}});
       }
     }
   }
@@ -419,7 +444,7 @@ void bench_mix(const Settings& settings) {
 
 // ---- deadline
 
-void bench_deadline(const Settings& settings) {
+void bench_deadline(const Settings& settings, Report& out) {
   std::printf("deadline: how late a waiter comes back\n");
   for (const int busy : {0, 16}) {
     std::atomic<bool> stop{false};
@@ -459,6 +484,11 @@ void bench_deadline(const Settings& settings) {
           "median %6.0f max %7.0f us\n",
           milliseconds, busy, median(late[0]), *std::max_element(late[0].begin(), late[0].end()),
           median(late[1]), *std::max_element(late[1].begin(), late[1].end()));
+      out.row({{"part", "deadline"},
+               {"milliseconds", milliseconds},
+               {"busy_threads", busy},
+               {"late_us", median(late[0])},
+               {"std_late_us", median(late[1])}});
     }
     stop = true;
     for (auto& thread : threads) thread.join();
@@ -482,17 +512,21 @@ void keep_two_processors() {
 int main(int argc, char** argv) {
   Settings settings;
   std::vector<std::string> chosen;
+  std::string file = RKVS_BENCH_JSON;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word.rfind("--seconds=", 0) == 0) {
       settings.seconds = std::max(0.01, std::atof(word.c_str() + std::strlen("--seconds=")));
     } else if (word.rfind("--rounds=", 0) == 0) {
       settings.rounds = std::max(1, std::atoi(word.c_str() + std::strlen("--rounds=")));
+    } else if (word.rfind("--json=", 0) == 0) {
+      file = word.substr(std::strlen("--json="));
     } else if (word == "pairs" || word == "guest" || word == "mix" || word == "deadline") {
       chosen.push_back(word);
     } else {
       std::fprintf(stderr,
-                   "usage: %s [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N]\n",
+                   "usage: %s [pairs] [guest] [mix] [deadline] [--seconds=S] [--rounds=N] "
+                   "[--json=FILE]\n",
                    argv[0]);
       return 2;
     }
@@ -501,9 +535,14 @@ int main(int argc, char** argv) {
     return chosen.empty() || std::find(chosen.begin(), chosen.end(), name) != chosen.end();
   };
   keep_two_processors();
-  if (wanted("pairs")) bench_pairs(settings);
-  if (wanted("guest")) bench_guest(settings);
-  if (wanted("mix")) bench_mix(settings);
-  if (wanted("deadline")) bench_deadline(settings);
+  Report report("lock_bench", rkvs::bench::Options(0, nullptr,
+                                                   {{"seconds", std::to_string(settings.seconds)},
+                                                    {"rounds", std::to_string(settings.rounds)},
+                                                    {"json", file}}));
+  if (wanted("pairs")) bench_pairs(settings, report);
+  if (wanted("guest")) bench_guest(settings, report);
+  if (wanted("mix")) bench_mix(settings, report);
+  if (wanted("deadline")) bench_deadline(settings, report);
+  report.write();
   return 0;
 }

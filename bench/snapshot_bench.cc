@@ -12,6 +12,7 @@
 // Entries carry versions, as the store's do: 8 bytes each that the raw file does not have.
 //
 // Usage: snapshot_bench [entries=1000000] [rounds=15] [directory=.] [chunk bytes]...
+// Writes <build>/snapshot_bench.json; docs/snapshot_format.md shows the ratios.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "bench/report.h"
 #include "snapshot/format.h"
 #include "snapshot/reader.h"
 #include "snapshot/writer.h"
@@ -43,10 +45,8 @@ constexpr size_t kKeySize = 14;
 constexpr size_t kValueSize = 100;
 constexpr size_t kBlockSize = 20 + kKeySize + kValueSize + 2;  // as entries lie in the store
 
-[[noreturn]] void die(const std::string& what) {
-  std::fprintf(stderr, "%s\n", what.c_str());
-  std::exit(1);
-}
+using bench::die;
+
 void check(const Status& status) {
   if (!status.ok()) die(status.to_string());
 }
@@ -215,6 +215,10 @@ int main(int argc, char** argv) {
     check(directory->remove("bench.raw"));
     check(directory->remove("bench.rkvs"));
   };
+  bench::Report report("snapshot_bench", bench::Options(0, nullptr,
+                                                        {{"entries", std::to_string(count)},
+                                                         {"rounds", std::to_string(rounds)},
+                                                         {"json", RKVS_BENCH_JSON}}));
   for (const size_t chunk_size : chunk_sizes) {
     std::vector<double> raw_saves, saves, save_ratios, raw_loads, loads, load_ratios;
     for (size_t round = 0; round < rounds; ++round) {
@@ -244,6 +248,14 @@ int main(int argc, char** argv) {
         count, chunk_size >> 10, median(saves) * 1e3, median(raw_saves) * 1e3, median(save_ratios),
         median(loads) * 1e3, median(raw_loads) * 1e3, median(load_ratios));
     std::fflush(stdout);
+    report.row({{"chunk", chunk_size},
+                {"save_ms", median(saves) * 1e3},
+                {"raw_save_ms", median(raw_saves) * 1e3},
+                {"save_ratio", median(save_ratios)},
+                {"load_ms", median(loads) * 1e3},
+                {"raw_load_ms", median(raw_loads) * 1e3},
+                {"load_ratio", median(load_ratios)}});
   }
   remove_all();
+  report.write();
 }
