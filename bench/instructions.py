@@ -4,7 +4,8 @@
     bench/instructions.py [BUILD=build/bench]
 
 Runs BUILD/bench/operations under callgrind, for each store and operation by itself, and counts
-within what the benchmark times: 20,000 operations on 200,000 keys of 14 bytes with values of 100.
+within what the benchmark times: 20,000 operations on 200,000 keys of 14 bytes with values of 100;
+batches of 100 by BUILD/bench/batch_operations, an item, and the C API's by c_async_bench.
 Misses are of a simulated cache of 32 KiB (first level) and of 1 MiB (last level). Writes
 BUILD/instructions.json, of which bench/report.py and bench/tables.py make a table. Needs valgrind,
 when the benchmarks are built as well.
@@ -23,15 +24,35 @@ STORES = ("rkvs", "absl", "boost")
 OPERATIONS = ("get", "copy", "miss", "put", "set", "insert", "delete", "consume")
 
 
-def count(program, store, operation):
+# Of a batch an item counts, the making of its list included; the C API has one store.
+BATCHES = {"batch get of 100": "get", "batch set of 100": "set"}
+C_CALLS = {"C get": "sync", "C async get, inline": "async"}
+
+
+def commands():
+    """(store, operation, program, its arguments), each so that it counts CALLS operations."""
+    for store in STORES:
+        for operation in OPERATIONS:
+            yield store, operation, "operations", [
+                f"--stores={store}", f"--operations={operation}", "--samples=1"]
+        for name, operation in BATCHES.items():
+            yield store, name, "batch_operations", [
+                f"--stores={store}", f"--operations={operation}", "--ways=all", "--sizes=100"]
+    for name, side in C_CALLS.items():
+        yield "rkvs", name, "c_async_bench", [f"--count={side}"]
+
+
+def count(program, arguments):
+    # c_async_bench makes two segments a round, and has no grid.
+    is_c = program.name == "c_async_bench"
     with tempfile.TemporaryDirectory() as directory:
         out = pathlib.Path(directory) / "out"
         subprocess.run(
             ["valgrind", "--tool=callgrind", "--quiet", "--collect-atstart=no", "--cache-sim=yes",
              "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64",
-             f"--callgrind-out-file={out}", str(program), f"--stores={store}",
-             f"--operations={operation}", f"--keys={KEYS}", f"--calls={CALLS}", "--rounds=1",
-             "--samples=1", "--grid_keys=", "--json="],
+             f"--callgrind-out-file={out}", str(program), *arguments, f"--keys={KEYS}",
+             f"--calls={CALLS // 2 if is_c else CALLS}", "--rounds=1", "--json=",
+             *([] if is_c else ["--grid_keys="])],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         text = out.read_text()
     events = re.search(r"^events: (.*)$", text, re.M).group(1).split()
@@ -47,12 +68,11 @@ def count(program, store, operation):
 def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/bench").resolve()
     rows = []
-    for store in STORES:
-        for operation in OPERATIONS:
-            row = {"contender": store, "operation": operation,
-                   **count(build / "bench/operations", store, operation)}
-            print(row, flush=True)
-            rows.append(row)
+    for store, operation, program, arguments in commands():
+        row = {"contender": store, "operation": operation,
+               **count(build / "bench" / program, arguments)}
+        print(row, flush=True)
+        rows.append(row)
     (build / "instructions.json").write_text(json.dumps(
         {"program": "instructions", "arguments": {"keys": str(KEYS), "calls": str(CALLS)},
          "rows": rows}, indent=1) + "\n")

@@ -10,7 +10,8 @@ may hand in such a file: {"program": ..., "rows": [...], "targets": [{"id", "our
   BUILD/results.json  {machine, commands: {file: arguments}, programs: {name: rows}}; several files
                       of one program, of other sizes for instance, are put together
   BUILD/targets.json  for every goal of bench/targets.json {name, against, ours, theirs, ratio, goal,
-                      met}, with sense, unit, note and, where met is null, the reason
+                      met}, with sense, unit, note, where docs/performance.md explains a miss
+                      (why) and, where met is null, the reason
 
 `ratio` is theirs / ours where the goal is a speedup, ours / theirs where it is a share of theirs.
 Exit status: 0, whatever was met or missed.
@@ -79,7 +80,7 @@ def read_programs(build):
 def judge(goal, figure, missing):
     result = {"name": goal["name"], "against": goal["against"], "ours": None, "theirs": None,
               "ratio": None, "goal": goal["goal"], "met": None, "sense": goal["sense"],
-              "id": goal["id"]}
+              "id": goal["id"], "why": goal["why"]}
     if figure is None:
         part = goal["id"].split(".")[0]
         result["reason"] = missing.get(goal["id"]) or missing.get(part) or "no program measured it"

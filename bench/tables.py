@@ -2,20 +2,29 @@
 """Writes the tables of the documentation again, from what a run of the benchmarks measured.
 
     bench/tables.py [BUILD=build/bench] [DOCUMENT...]
+    bench/tables.py --check
 
 DOCUMENT: those below, if none is named. Replaces what stands between `<!-- table: NAME -->` and
 `<!-- end -->`. So every figure there comes from BUILD/results.json and BUILD/targets.json, which
 bench/report.py wrote. A table about which nothing was measured stays as it is, and is named.
+
+--check measures and writes nothing: every marker must name a table that there is, every table must
+have its place in a document, and every goal of bench/targets.json an explanation, the heading
+`why` of docs/performance.md, for the case that it is missed.
 """
 
+import inspect
 import json
 import pathlib
 import re
 import sys
 
-DOCUMENTS = ("docs/performance.md", "docs/design.md", "bindings/python/README.md")
+DOCUMENTS = ("docs/performance.md", "docs/design.md", "docs/snapshot_format.md",
+             "bindings/python/README.md")
+EXPLANATIONS = "docs/performance.md"
 
 HERE = pathlib.Path(__file__).resolve().parent
+BLOCK = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.S)
 
 
 def short(value):
@@ -29,6 +38,9 @@ def short(value):
 
 
 def table(header, rows):
+    """None without rows."""
+    if not rows:
+        return None
     lines = ["| " + " | ".join(header) + " |", "|---" + "|--:" * (len(header) - 1) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines)
@@ -46,13 +58,20 @@ def by_contender(rows, column, key, format_cell):
                  [[names[name]] + [cells.get((name, at), "-") for at in columns] for name in names])
 
 
+def link(heading):
+    """To a heading of the same document."""
+    return f"[{heading}](#{re.sub(r'[^a-z0-9 -]', '', heading.lower()).replace(' ', '-')})"
+
+
 class Tables:
+    """Each public method is a table of that name, or None where nothing was measured."""
+
     def __init__(self, results, targets):
         self.results = results
         self.all_targets = targets
         self.programs = results["programs"]
 
-    def rows(self, program, **wanted):
+    def _rows(self, program, **wanted):
         return [row for row in self.programs.get(program, [])
                 if all(row.get(key) == value for key, value in wanted.items())]
 
@@ -77,29 +96,66 @@ class Tables:
                           (f": {target['reason']}" if "reason" in target else "")])
         return table(["target", "against", "ours", "theirs", "ratio", "goal", ""], lines)
 
+    def missed(self):
+        """Those alone, each with what was reached and where the explanation is."""
+        lines = []
+        for target in self.all_targets:
+            if target["met"] is not False:
+                continue
+            if target["sense"] == "at most":
+                unit = " " + target["unit"]
+                reached, goal = short(target["ours"]) + unit, f"<= {target['goal']}{unit}"
+            else:
+                sign = ">=" if target["sense"] == "speedup" else "<="
+                reached, goal = short(target["ratio"]) + "x", f"{sign} {target['goal']}x"
+            lines.append([target["name"], target["against"], reached, goal, link(target["why"]),
+                          target.get("note", "")])
+        met = [target["met"] for target in self.all_targets]
+        counts = (f"{met.count(True)} goals are met, {met.count(False)} missed, and about "
+                  f"{met.count(None)} nothing was measured.")
+        rows = table(["missed", "against", "reached", "goal", "why", ""], lines)
+        return counts if rows is None else counts + "\n\n" + rows
+
+    def against_unlocked(self):
+        """Quotients of the medians of operations()."""
+        rows = self._rows("operations", part="compare")
+        operations = list(dict.fromkeys(row["operation"] for row in rows))
+        ns = {(row["contender"], row["operation"]): row["ns"] for row in rows}
+
+        def times(stores, operation):
+            theirs = [ns[store, operation] for store in stores if (store, operation) in ns]
+            base = ns.get(("absl", operation))
+            return f"{min(theirs) / base:.2f}" if theirs and base else "-"
+
+        sides = {"rkvs": ["rkvs"], "boost::concurrent_flat_map": ["boost"],
+                 "rkvs-rs, its better side": ["rkvs_rs_4", "rkvs_rs_16"]}
+        lines = [[name] + [times(stores, operation) for operation in operations]
+                 for name, stores in sides.items()]
+        return table([""] + operations, lines if rows else [])
+
     def operations(self):
-        return by_contender(self.rows("operations", part="compare"), "operation", "ns", short)
+        return by_contender(self._rows("operations", part="compare"), "operation", "ns", short)
 
     def concurrent(self):
-        rows = self.rows("concurrent", part="compare")
+        rows = self._rows("concurrent", part="compare")
         for row in rows:
             row["column"] = f"{row['keys_drawn']} {row['reads']} %"
         return by_contender(rows, "column", "per_second", lambda v: f"{v / 1e6:.2f}")
 
     def batch(self):
-        rows = self.rows("batch_operations", part="compare", mode="all or nothing")
+        rows = self._rows("batch_operations", part="compare", mode="all or nothing")
         rows = [row for row in rows if row["size"] in (100, 1000)]
         for row in rows:
             row["column"] = f"{row['operation']} of {row['size']:,}"
         return by_contender(rows, "column", "ns", short)
 
     def memory(self):
-        rows = [dict(row, column=f"{row['value']} B") for row in self.rows("memory")
+        rows = [dict(row, column=f"{row['value']} B") for row in self._rows("memory")
                 if "contender" in row]
         return by_contender(rows, "column", "bytes", lambda v: f"{v:.0f}")
 
     def memory_parts(self):
-        rows = [row for row in self.rows("memory") if "part" in row]
+        rows = [row for row in self._rows("memory") if "part" in row]
         values = list(dict.fromkeys(row["value"] for row in rows))
         cells = {(row["part"], row["value"]): row for row in rows}
         header = [""]
@@ -115,15 +171,68 @@ class Tables:
         return table(header, lines)
 
     def pages(self):
-        return self.settings("choices_pages")
+        return self._settings(self._rows("choices_pages"))
 
     def allocators(self):
-        return self.settings("choices_allocators")
+        return self._settings(self._rows("choices_allocators"))
 
-    def settings(self, program):
+    def arena(self):
+        # The figure of these is that of one of their counters.
+        rows = [dict(row) for row in self._rows("arena_bench")
+                if row["operation"] not in ("growth", "growth p50_us", "growth max_us", "resident")]
+        for row in rows:
+            name = row["operation"].replace("_", " ")
+            if name.endswith(" us"):
+                name = f"{name.removesuffix(' us')}, us"
+            elif not name.startswith("resident"):
+                name += ", ns"
+            row["operation"] = name
+        return self._settings(rows, ("malloc", "arena", "packed"))
+
+    def lock_pairs(self):
+        return table(["lock and unlock", "ns", "std::shared_mutex, ns", "ratio"],
+                     [[row["operation"], short(row["ns"]), short(row["std_ns"]),
+                       f"{row['ratio']:.2f}"] for row in self._rows("lock_bench", part="pairs")])
+
+    def lock_guest(self):
+        rows = self._rows("lock_bench", part="guest")
+        cells = {(row["scenario"], row["contender"]): row for row in rows}
+        sides = ("SharedMutex", "std::shared_mutex")
+        header = [""] + [f"{side}, {what}" for side in sides
+                         for what in ("turns a second", "p99.9 us")]
+        return table(header, [[scenario] + [short(cells[scenario, side][key]) for side in sides
+                                            for key in ("turns_per_second", "p999_us")]
+                              for scenario in dict.fromkeys(row["scenario"] for row in rows)])
+
+    def capi(self):
+        return table(["10,000 keys", "ns", "more than", "by ns"],
+                     [[row["operation"], short(row["ns"]),
+                       *(["-", "-"] if row["against"] == row["operation"] else
+                         [row["against"], short(row["beyond_ns"])])]
+                      for row in self._rows("capi_bench")])
+
+    def asynchronous(self):
+        names = {"sync_ns": "C++ get", "co_await_ns": "co_await, inline",
+                 "worker_ns": "co_await, through a worker thread"}
+        lines = [[names[key], short(row[key])] for row in self._rows("async_bench", case="get")
+                 for key in names]
+        lines += [[row["contender"], short(row["ns"])] for row in self._rows("c_async_bench")]
+        return table(["a million keys", "ns"], lines)
+
+    def stalls(self):
+        return table(["while", "took, ms", "the loop's timer late, at worst, us",
+                      "a sleeping thread's, us"],
+                     [[row["while"], short(row["ms"]), short(row["worst_us"]),
+                       short(row["control_us"])] for row in self._rows("async_bench", case="stall")])
+
+    def chunks(self):
+        return table(["chunk", "save", "load"],
+                     [[f"{row['chunk'] >> 10:,} KiB", f"{row['save_ratio']:.2f}",
+                       f"{row['load_ratio']:.2f}"] for row in self._rows("snapshot_bench")])
+
+    def _settings(self, rows, names=()):
         """A line for each operation, a figure for each setting, and its ratio to the first one."""
-        rows = self.rows(program)
-        names = list(dict.fromkeys(row["contender"] for row in rows))
+        names = list(names or dict.fromkeys(row["contender"] for row in rows))
         cells = {(row["operation"], row["contender"]): row for row in rows}
         lines = []
         for operation in dict.fromkeys(row["operation"] for row in rows):
@@ -135,28 +244,28 @@ class Tables:
         return table([""] + names, lines)
 
     def choices_shards(self):
-        return self.ratios("choices_shards")
+        return self._ratios("choices_shards")
 
     def choices_header(self):
-        return self.ratios("choices_header")
+        return self._ratios("choices_header")
 
-    def ratios(self, program):
-        return by_contender(self.rows(program), "operation", "ratio", lambda v: f"{v:.2f}")
+    def _ratios(self, program):
+        return by_contender(self._rows(program), "operation", "ratio", lambda v: f"{v:.2f}")
 
     def choices_mover(self):
         return table(["", "M inserts/s", "p99.9 us", "p99.99 us", "worst ms"],
                      [[row["contender"], f"{row['per_second'] / 1e6:.2f}", short(row["p999_us"]),
                        short(row["p9999_us"]), short(row["max_us"] / 1e3)]
-                      for row in self.rows("choices_mover")])
+                      for row in self._rows("choices_mover")])
 
     def large(self):
         return table(["keys", "bytes of a value", "bytes a key", "insert, ns", "get, ns"],
                      [[f"{row['keys']:,}", str(row["value"]), short(row["bytes"]),
                        short(row["insert_ns"]), short(row["get_ns"])]
-                      for row in self.rows("scale", part="large")])
+                      for row in self._rows("scale", part="large")])
 
     def instructions(self):
-        rows = self.rows("instructions")
+        rows = self._rows("instructions")
         operations = list(dict.fromkeys(row["operation"] for row in rows))
         figures = {(row["contender"], row["operation"]): row for row in rows}
         lines = []
@@ -177,7 +286,7 @@ class Tables:
                        row["contender"],
                        f"{row['deviation_percent']:.2f} %", f"{row['fair_percent']:.2f} %",
                        f"+{row['fullest_percent']:.2f} %"]
-                      for row in self.rows("sharding_overhead", part="spread")])
+                      for row in self._rows("sharding_overhead", part="spread")])
 
     def latency(self):
         return table(["scenario", "store", "p50 us", "p99", "p99.9", "p99.99", "max"],
@@ -191,7 +300,7 @@ class Tables:
                        short(row["max"]), row["unit"]] for row in self.programs.get("save_bench", [])])
 
     def sizes(self):
-        rows = [dict(row) for row in self.rows("scale", part="sizes")]
+        rows = [dict(row) for row in self._rows("scale", part="sizes")]
         columns, names, cells = [], [], {}
         for row in rows:
             name = f"{row['contender']}, {row['operation']}" + (
@@ -210,21 +319,45 @@ class Tables:
                      [[str(row["threads"]), row["contender"], f"{row['per_second'] / 1e6:.2f}",
                        short(row["reads"]["max"] / 1e3), short(row["writes"]["max"] / 1e3),
                        f"{row['slowest_share']:.2f}"]
-                      for row in self.rows("scale", part="threads")])
+                      for row in self._rows("scale", part="threads")])
 
     def python(self):
-        return by_contender(self.rows("python"), "operation", "ns", short)
+        return by_contender(self._rows("python"), "operation", "ns", short)
 
     def python_holds(self):
         return table(["operation", "lock held, ms", "took, ms"],
                      [[row["operation"], short(row["held_ms"]), short(row["took_ms"])]
-                      for row in self.rows("python_holds")])
+                      for row in self._rows("python_holds")])
 
     def ycsb(self):
-        return by_contender(self.rows("ycsb"), "letter", "per_second", lambda v: f"{v / 1e6:.2f}")
+        return by_contender(self._rows("ycsb"), "letter", "per_second", lambda v: f"{v / 1e6:.2f}")
+
+
+def check():
+    """What is wrong, a line each."""
+    known = {name for name, _ in inspect.getmembers(Tables, inspect.isfunction)
+             if not name.startswith("_")}
+    used, wrong = set(), []
+    for document in DOCUMENTS:
+        text = (HERE.parent / document).read_text()
+        names = BLOCK.findall(text)
+        used |= set(names)
+        wrong += [f"{document}: there is no table {name}" for name in names if name not in known]
+        if not text.count("<!-- table:") == text.count("<!-- end -->") == len(names):
+            wrong.append(f"{document}: a table does not begin or end as it should")
+    wrong += [f"{name} stands in no document" for name in sorted(known - used)]
+    headings = set(re.findall(r"^#+ (.*)$", (HERE.parent / EXPLANATIONS).read_text(), re.M))
+    for goal in json.loads((HERE / "targets.json").read_text()):
+        if goal.get("why") not in headings:
+            wrong.append(f"{goal['id']}: {EXPLANATIONS} does not explain it ({goal.get('why')})")
+    return wrong
 
 
 def main():
+    if sys.argv[1:] == ["--check"]:
+        wrong = check()
+        print("\n".join(wrong))
+        sys.exit(1 if wrong else 0)
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/bench")
     documents = sys.argv[2:] or [HERE.parent / name for name in DOCUMENTS]
     tables = Tables(json.loads((build / "results.json").read_text()),
@@ -233,14 +366,13 @@ def main():
     def replace(match):
         name = match.group(1)
         text = getattr(tables, name)()
-        if text.count("\n") < 2:
+        if text is None:
             print(f"tables.py: nothing was measured for {name}: left as it is", file=sys.stderr)
             return match.group(0)
         return f"<!-- table: {name} -->\n{text}\n<!-- end -->"
 
     for document in map(pathlib.Path, documents):
-        document.write_text(re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", replace,
-                                   document.read_text(), flags=re.S))
+        document.write_text(BLOCK.sub(replace, document.read_text()))
 
 
 if __name__ == "__main__":
