@@ -1,6 +1,7 @@
 """Runs the release-sized test programme and writes a report.
 
-    python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh] [--list] [--ratio]
+    python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh]
+    python3 tests/reliability/run.py --list | --summary | --ratio | --coverage-report
 
 The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
 (RKVS_TEST_SCALE), a fuzz target for a time, or a script; what a stage needs is configured and built
@@ -374,6 +375,34 @@ STAGES = [
 ]
 
 
+def told(name, figures):
+    """A stage's figures in a few words; those of fuzzing a target each."""
+    if name == "T1" and "error" not in figures:
+        return "; ".join("%s %s executions in %d s, %s%s" % (
+            target, format(of["executions"], ","), of["seconds"], "edges %d" % of["edges"],
+            ", **crashed**" if of["crashed"] else "") for target, of in sorted(figures.items()))
+    return ", ".join("%s %s" % (key.replace("_", " "),
+                                format(value, ",") if isinstance(value, int) else value)
+                     for key, value in figures.items() if key != "folders" and value != [])
+
+
+def summary(report):
+    """The report as Markdown: what docs/reliability.md shows."""
+    lines = ["%s, %g h of %g at full size; %s, %d cores, %s." % (
+        report["commit"], round(report["hours"], 2), report["full_hours"], report["machine"],
+        report["cores"], report["system"]), "",
+        "| | target at full size | reached | min | |", "|---|---|---|--:|---|"]
+    for stage in STAGES:
+        entry = report["stages"].get(stage.id)
+        if entry is None:
+            lines.append("| %s | %s | not run | | |" % (stage.id, stage.target))
+            continue
+        lines.append("| %s | %s | %s | %g | %s |" % (
+            stage.id, entry["target"], told(stage.id, entry["figures"]), entry["minutes"],
+            "passed" if entry["passed"] else "**failed**"))
+    return "\n".join(lines)
+
+
 def state_of_sources():
     digest = hashlib.sha256()
     for folder in ["include", "src", "capi", "tests", "fuzz", "cmake"]:
@@ -427,6 +456,7 @@ def main():
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--ratio", action="store_true", help="print the lines of tests and of code")
+    parser.add_argument("--summary", action="store_true", help="print the report as Markdown")
     parser.add_argument("--coverage-report", action="store_true",
                         help="what the instrumented tests have executed so far")
     options = parser.parse_args()
@@ -435,6 +465,12 @@ def main():
     factor = factor_for(60 * options.hours) if options.hours else 1.0
     if options.ratio:
         print(json.dumps(ratio()))
+        return 0
+    if options.summary:
+        if not REPORT.exists():
+            say("nothing has been run")
+            return 1
+        print(summary(json.loads(REPORT.read_text())))
         return 0
     if options.coverage_report:
         log = fresh_log("coverage-report")
