@@ -653,6 +653,10 @@ class CheckedNamespace {
       const bool needs = need > (unknown == 0 ? 0 : 24);
       if (needs && !shrinks_) RKVS_FUZZ_CHECK(used_ + need - unknown <= limit);
     }
+    // Of an item that there are too many keys for: if it was to expire, the queue has grown for it.
+    void note_too_many_keys() {
+      if (self_.has_expiries_) grows_ = true;
+    }
     // It is done, and the key has come to so much.
     void note(int64_t before, int64_t after) {
       if (after == 0) shrinks_ = true;
@@ -698,6 +702,7 @@ class CheckedNamespace {
       Data& target = refused ? copy : after;
       expected.push_back(act(target, i));
       ModelItem& item = expected.back();
+      if (item.code == StatusCode::kTooManyKeys) bytes.note_too_many_keys();
       if (refused) {
         RKVS_FUZZ_CHECK(item.code == StatusCode::kOk || item.code == StatusCode::kTooManyKeys);
         // Of one that there are too many keys for as well, the map does not tell the size.

@@ -80,15 +80,12 @@ class BatchAccount {
   // `fresh` takes the place of `old`, which may be absent. Ok, MemoryLimit, TooManyKeys. Throws
   // std::bad_alloc.
   StatusCode put(uint32_t shard, const Entry* old, const Entry& fresh, bool expires_at_once) {
-    if (counts_bytes_) {
-      Forecast& forecast = shards_[shard];
-      if (!put_bytes(forecast, old, fresh)) return StatusCode::kMemoryLimit;
-    }
+    if (counts_bytes_ && !reach_bytes(shards_[shard], old, fresh)) return StatusCode::kMemoryLimit;
     if (old == nullptr && !keys_.add(1, room_.keys)) return StatusCode::kTooManyKeys;
     if (counts_bytes_) {
       Forecast& forecast = shards_[shard];
       bytes_.net += memory(fresh) - (old == nullptr ? 0 : memory(*old));
-      if (old == nullptr) forecast.table.insert();
+      if (old == nullptr) insert_into(forecast.table);
       const int64_t at = fresh.expires_at();
       const bool is_noted = at == 0 || (old != nullptr && old->expires_at() == at);
       if (!is_noted && !expires_at_once) forecast.expiries.push();
@@ -105,7 +102,7 @@ class BatchAccount {
  private:
   static int64_t memory(const Entry& entry) { return static_cast<int64_t>(entry.memory()); }
 
-  bool put_bytes(Forecast& forecast, const Entry* old, const Entry& fresh) {
+  bool reach_bytes(Forecast& forecast, const Entry* old, const Entry& fresh) {
     if (fresh.expires_at() != 0) {
       const auto growth = static_cast<int64_t>(forecast.expiries.growth());
       if (!bytes_.add(growth, room_.bytes)) return false;
@@ -116,13 +113,18 @@ class BatchAccount {
     }
     const size_t block = forecast.table.spare_needed();
     const int64_t table = block == 0 ? 0 : static_cast<int64_t>(TableMemory::block_size(block));
-    if (!bytes_.reach(memory(fresh) + table, room_.bytes)) return false;
-    if (block == 0) return true;
-    blocks_.push_back(block);
-    const auto before = static_cast<int64_t>(forecast.table.memory());
-    forecast.table.make_room();
-    bytes_.net += static_cast<int64_t>(forecast.table.memory()) - before;
-    return true;
+    return bytes_.reach(memory(fresh) + table, room_.bytes);
+  }
+
+  // Of a key that is not refused any more.
+  void insert_into(EntryTable::Forecast& table) {
+    if (const size_t block = table.spare_needed(); block != 0) {
+      blocks_.push_back(block);
+      const auto before = static_cast<int64_t>(table.memory());
+      table.make_room();
+      bytes_.net += static_cast<int64_t>(table.memory()) - before;
+    }
+    table.insert();
   }
 
   Room room_;

@@ -463,17 +463,18 @@ class SetSlice {
       item(i).value = Entry::adopt(shard.replace(key.hash, slot, fresh_[i].take()));
       return StatusCode::kOk;
     }
+    size_t spare = 0;
     if (charge != nullptr) {
-      const size_t spare = shard.spare_needed(1);
+      spare = shard.spare_needed(1);
       if (spare != 0 && !TableMemory::has_spare(spare)) return StatusCode::kNotApplied;
       if (!charge->reserve(bytes + (spare == 0 ? 0 : TableMemory::block_size(spare)))) {
         return StatusCode::kMemoryLimit;
       }
-      if (spare != 0) shard.make_room(1);
     }
     // All-or-nothing batches have reserved their keys.
     if (!batch_.atomic() && !batch_.self().usage().reserve(1)) return StatusCode::kTooManyKeys;
-    // Cannot fail: make_room() has seen to it.
+    // Neither can fail: make_room() has seen to it. A key that is refused is to cost nothing.
+    if (spare != 0) shard.make_room(1);
     shard.insert(key.hash, fresh_[i].take());
     ++inserted_;
     largest_ = std::max(largest_, shard.size());

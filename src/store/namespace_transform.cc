@@ -158,9 +158,10 @@ class Modify {
     if (!charge.reserve(fresh->memory() + (table == 0 ? 0 : TableMemory::block_size(table)))) {
       return self_.error(StatusCode::kMemoryLimit);
     }
-    if (table != 0) shard.make_room(1);
     if (!shard.prepare_write(0)) return StatusCode::kNoMemory;
     if (!self_.usage().reserve(1)) return self_.error(StatusCode::kTooManyKeys);
+    // With its block at hand. Not before: a key that is refused is to cost nothing.
+    if (table != 0) shard.make_room(1);
     if (now != nullptr) *now = fresh->share();
     shard.insert(hashed_.hash, fresh.take());
     return Status();

@@ -142,10 +142,11 @@ class Write {
     if (!charge.reserve(entry->memory() + (spare == 0 ? 0 : TableMemory::block_size(spare)))) {
       return StatusCode::kMemoryLimit;
     }
-    if (spare != 0) shard.make_room(1);
     // Whatever can fail comes before the key is reserved: a refusal for lack of room must be true.
     if (!shard.prepare_write(0)) return StatusCode::kNoMemory;
     if (!self_.usage().reserve(1)) return StatusCode::kTooManyKeys;
+    // With its block at hand. Not before: a key that is refused is to cost nothing.
+    if (spare != 0) shard.make_room(1);
     fresh_.take();
     shard.insert(hashed_.hash, entry);
     outcome_.version = entry->version();

@@ -51,6 +51,30 @@ class BatchLimits : public ::testing::Test {
   const std::string small_ = "s";
 };
 
+TEST_F(BatchLimits, AnItemThatThereAreTooManyKeysForTakesNoBytesFromThoseBehindIt) {
+  for (const BatchMode mode : {BatchMode::kAllOrNothing, BatchMode::kBestEffort}) {
+    NamespaceConfig config = patient();
+    config.shard_count = 1;
+    // As many as the smallest table takes, so that the next one would need a larger one.
+    config.max_keys = 7;
+    Namespace ns = make_namespace(config);
+    for (int i = 0; i < 7; ++i) ASSERT_TRUE(ns.put("key " + std::to_string(i), small_).ok());
+    // Room for just one value to become so large, or for a new key with its table.
+    const uint64_t before = memory(ns);
+    ASSERT_TRUE(ns.put("key 0", large_).ok());
+    const uint64_t after = memory(ns);
+    ASSERT_TRUE(ns.put("key 0", small_).ok());
+    ASSERT_EQ(memory(ns), before);
+    ASSERT_TRUE(ns.set_max_bytes(after).ok());
+    const std::vector<KeyValue> items = {{"x", small_}, {"key 0", large_}};
+    const BatchResult result = ns.set_multiple(items, mode);
+    const bool whole = mode == BatchMode::kAllOrNothing;
+    EXPECT_EQ(codes(result), (std::vector<C>{C::kTooManyKeys, whole ? C::kNotApplied : C::kOk}));
+    EXPECT_EQ(memory(ns), whole ? before : after);
+    EXPECT_EQ(used(ns), memory(ns));
+  }
+}
+
 TEST_F(BatchLimits, WhatAnItemFreesIsThereForThoseBehindIt) {
   Namespace ns = full({{"a", large_}}, 500);
   EXPECT_TRUE(ns.apply(AtomicBatch().delete_key("a").set("b", large_)).is_success());

@@ -69,6 +69,39 @@ TEST(MaxBytes, BatchesAreRefusedAsTheyShould) {
   EXPECT_EQ(used(ns), memory(ns));
 }
 
+TEST(MaxBytes, AWriteThatIsRefusedForTooManyKeysTakesNoBytes) {
+  NamespaceConfig config = limited(uint64_t{1} << 20, 1);
+  // As many as the smallest table takes, so that the next one would need a larger one.
+  config.max_keys = 7;
+  Namespace ns = make_namespace(config);
+  for (uint64_t i = 0; i < config.max_keys; ++i) {
+    ASSERT_TRUE(ns.put("key " + std::to_string(i), "value").ok());
+  }
+  const uint64_t before = memory(ns);
+  constexpr StatusCode kRefused = StatusCode::kTooManyKeys;
+  EXPECT_EQ(ns.put("x", "value").code(), kRefused);
+  EXPECT_EQ(memory(ns), before);
+  EXPECT_EQ(ns.set("x", "value").code(), kRefused);
+  EXPECT_EQ(ns.add("x", "value").code(), kRefused);
+  EXPECT_EQ(memory(ns), before);
+  EXPECT_EQ(ns.increment("x", 1).code(), kRefused);
+  const auto make = [](std::optional<std::string_view>) { return std::optional("value"); };
+  EXPECT_EQ(ns.transform("x", make).code(), kRefused);
+  EXPECT_EQ(memory(ns), before);
+  const std::vector<KeyValue> items = {{"x", "value"}, {"y", "value"}};
+  EXPECT_EQ(ns.set_multiple(items, BatchMode::kBestEffort).items[1].code, kRefused);
+  EXPECT_EQ(memory(ns), before);
+  EXPECT_EQ(ns.set_multiple(items, BatchMode::kAllOrNothing).status.code(), kRefused);
+  EXPECT_EQ(ns.apply(AtomicBatch().set("x", "value")).status.code(), kRefused);
+  EXPECT_EQ(memory(ns), before);
+  EXPECT_EQ(used(ns), before);
+  // And with room for one more key it does come, into a larger table.
+  ASSERT_TRUE(ns.set_max_keys(8).ok());
+  EXPECT_TRUE(ns.put("x", "value").ok());
+  EXPECT_GT(memory(ns), before + 64);
+  EXPECT_EQ(used(ns), memory(ns));
+}
+
 TEST(MaxBytes, AccountFollowsEverythingThatHappens) {
   Namespace ns = make_namespace(limited(uint64_t{1} << 30));
   std::mt19937_64 random(3);
