@@ -2,7 +2,6 @@
 // and released in any order, while operations are on and after all else has gone; synchronous
 // calls, and asynchronous ones told inline, by queue or by callback, cancelled and closed under
 // way; NULL, structures of other sizes, flags that do not exist.
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include "fuzz/capi_operations.h"
 #include "fuzz/fuzz_choices.h"
 #include "fuzz/fuzz_input.h"
+#include "fuzz/threads_gone.h"
 
 namespace rkvs::fuzz {
 namespace {
@@ -202,8 +202,9 @@ class Run : public AtomicSteps {
 }  // namespace rkvs::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const rkvs::fuzz::LeakCheck leak_check;
   // The last reference on a store may be that of an operation, and its end on another thread.
-  const rkvs::fuzz::LeakCheck leak_check(std::chrono::seconds(30));
+  const rkvs::fuzz::ThreadsGone threads_gone;
   rkvs::fuzz::FuzzInput input(data, size);
   rkvs::fuzz::Run(input).run();
   return 0;

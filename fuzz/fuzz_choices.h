@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <thread>
 
 #include "base/arena.h"
 #include "base/key_hash.h"
@@ -191,19 +190,11 @@ inline bool is_one_of(uint64_t n, const uint8_t* data, size_t size) {
   return hash({reinterpret_cast<const char*>(data), size}).hash % n == 0;
 }
 
-// Sees at its end that everything that was allocated since its beginning was given back: at once,
-// or, where other threads have a part in it, within `patience`.
+// Sees at its end that everything that was allocated since its beginning was given back.
 class LeakCheck {
  public:
-  explicit LeakCheck(std::chrono::milliseconds patience = {})
-      : patience_(patience), before_(in_use()) {}
-  ~LeakCheck() {
-    const auto until = std::chrono::steady_clock::now() + patience_;
-    while (in_use() != before_ && std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
-    RKVS_FUZZ_CHECK(in_use() == before_);
-  }
+  LeakCheck() : before_(in_use()) {}
+  ~LeakCheck() { RKVS_FUZZ_CHECK(in_use() == before_); }
   LeakCheck(const LeakCheck&) = delete;
   LeakCheck& operator=(const LeakCheck&) = delete;
 
@@ -215,7 +206,6 @@ class LeakCheck {
     return internal::Arena::stats().bytes_in_use;
   }
 
-  const std::chrono::milliseconds patience_;
   const size_t before_;
 };
 
