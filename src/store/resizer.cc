@@ -323,7 +323,7 @@ void Resizer::leave_source() {
     const WriterLock lock(source.mutex);
     const ByteCharge charge(usage_, source);
     source.stop_journal();
-    if (source_ >= to_count_) source.drop_empty_table();
+    if (source_ >= to_count_) source.give_back_if_empty();
   }
   phase_ = Phase::kBegin;
   ++source_;

@@ -322,8 +322,8 @@ class alignas(64) Shard {
   void clear_into(EntryTable& table) RKVS_REQUIRES(mutex);
   // The same at the end of a namespace, with no save on: not counted.
   void swap_out(EntryTable& table) RKVS_REQUIRES(mutex);
-  // Gives back the table of a shard that is empty.
-  void drop_empty_table() RKVS_REQUIRES(mutex) {
+  // Gives back table and queue of a shard that is empty and will stay so.
+  void give_back_if_empty() RKVS_REQUIRES(mutex) {
     if (table_.size() != 0) return;
     table_.reset();
     drop_expiries();

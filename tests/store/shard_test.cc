@@ -313,13 +313,13 @@ TEST_F(ShardTest, DropsOnlyAnEmptyTable) {
   add(shard_, "a", 1);
   {
     const WriterLock lock(shard_.mutex);
-    shard_.drop_empty_table();
+    shard_.give_back_if_empty();
   }
   EXPECT_EQ(value(shard_, "a", 1), "value");
   EXPECT_TRUE(remove(shard_, "a", 1));
   const WriterLock lock(shard_.mutex);
   EXPECT_GT(shard_.usage().memory_bytes, 0U);
-  shard_.drop_empty_table();
+  shard_.give_back_if_empty();
   EXPECT_EQ(shard_.usage().memory_bytes, 0U);
 }
 
