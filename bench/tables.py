@@ -111,8 +111,10 @@ class Tables:
             lines.append([target["name"], target["against"], reached, goal, link(target["why"]),
                           target.get("note", "")])
         met = [target["met"] for target in self.all_targets]
-        counts = (f"{met.count(True)} goals are met, {met.count(False)} missed, and about "
-                  f"{met.count(None)} nothing was measured.")
+        counts = f"{met.count(True)} goals are met, {met.count(False)} missed"
+        if None in met:
+            counts += f", and about {met.count(None)} nothing was measured"
+        counts += "."
         rows = table(["missed", "against", "reached", "goal", "why", ""], lines)
         return counts if rows is None else counts + "\n\n" + rows
 
