@@ -79,7 +79,10 @@ class Routing {
   // The number of shards that may hold data: the larger of both counts during a resize.
   uint32_t shard_count() const { return shard_count_.load(std::memory_order_acquire); }
   // The table in force when settled.
-  const RouteTable* table() const { return table_.load(std::memory_order_acquire); }
+  const RouteTable* table() const {
+    RKVS_SCHEDULE_POINT();
+    return table_.load(std::memory_order_acquire);
+  }
 
   // --- One resize at a time; the caller sees to that. -------------------------------------------
 
