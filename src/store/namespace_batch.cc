@@ -473,7 +473,8 @@ class SetSlice {
     }
     // All-or-nothing batches have reserved their keys.
     if (!batch_.atomic() && !batch_.self().usage().reserve(1)) return StatusCode::kTooManyKeys;
-    // Neither can fail: make_room() has seen to it. A key that is refused is to cost nothing.
+    // Neither can fail: make_room() has seen to it. A key that is refused is to leave no larger
+    // table.
     if (spare != 0) shard.make_room(1);
     shard.insert(key.hash, fresh_[i].take());
     ++inserted_;

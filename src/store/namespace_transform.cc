@@ -2,6 +2,7 @@
 // transform.
 #include <rkvs/namespace.h>
 
+#include <new>
 #include <utility>
 
 #include "store/byte_charge.h"
@@ -160,8 +161,14 @@ class Modify {
     }
     if (!shard.prepare_write(0)) return StatusCode::kNoMemory;
     if (!self_.usage().reserve(1)) return self_.error(StatusCode::kTooManyKeys);
-    // With its block at hand. Not before: a key that is refused is to cost nothing.
-    if (table != 0) shard.make_room(1);
+    // Not before: a key that is refused is to leave no larger table. Its block is at hand, unless
+    // what decided has used it up.
+    try {
+      if (table != 0) shard.make_room(1);
+    } catch (const std::bad_alloc&) {
+      self_.usage().release(1);
+      return StatusCode::kNoMemory;
+    }
     if (now != nullptr) *now = fresh->share();
     shard.insert(hashed_.hash, fresh.take());
     return Status();

@@ -145,7 +145,7 @@ class Write {
     // Whatever can fail comes before the key is reserved: a refusal for lack of room must be true.
     if (!shard.prepare_write(0)) return StatusCode::kNoMemory;
     if (!self_.usage().reserve(1)) return StatusCode::kTooManyKeys;
-    // With its block at hand. Not before: a key that is refused is to cost nothing.
+    // With its block at hand. Not before: a key that is refused is to leave no larger table.
     if (spare != 0) shard.make_room(1);
     fresh_.take();
     shard.insert(hashed_.hash, entry);

@@ -26,7 +26,9 @@ class Budget {
 
   // The same, where no limit is UINT64_MAX.
   uint64_t fitting() const {
-    return limit() == 0 ? std::numeric_limits<uint64_t>::max() : headroom();
+    const uint64_t fitting = limit() == 0 ? std::numeric_limits<uint64_t>::max() : headroom();
+    RKVS_SCHEDULE_POINT();
+    return fitting;
   }
 
   // Sets the limit where `used` is in use now. With everybody who counts kept out.

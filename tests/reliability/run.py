@@ -417,7 +417,7 @@ def commit():
         return subprocess.run(["git", "describe", "--always", "--dirty"], cwd=SOURCE, text=True,
                               capture_output=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("GITHUB_SHA", "unknown")  # a container without git
 
 
 def processor():

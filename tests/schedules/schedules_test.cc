@@ -262,6 +262,46 @@ TEST(Schedules, OfWritersAtALimitOfBytesKeepTheAccount) {
   });
 }
 
+TEST(Schedules, OfAtomicBatchesAtALimitOfKeysAreWholeAndWithinIt) {
+  static constexpr uint64_t kMaxKeys = 3;
+  explore(1500, [](uint64_t) {
+    auto ns = std::make_shared<Namespace>(
+        make_namespace({.max_keys = kMaxKeys, .shard_count = kMoreShards}, kHash));
+    // Each thread has a shard of its own, or they would wait for each other.
+    auto key = [=, last = 0](uint32_t shard) mutable {
+      const auto& routing = NamespaceImpl::of(*ns).shards().routing();
+      for (;;) {
+        std::string found = std::to_string(++last);
+        if (routing.shard_of(internal::bucket_of(kHash(found).hash)) == shard) return found;
+      }
+    };
+    auto stored = std::make_shared<uint64_t>(0);
+    const auto note = [=](const Status& status, uint64_t count) {
+      EXPECT_TRUE(status.ok() || status.code() == StatusCode::kTooManyKeys) << status.to_string();
+      if (status.ok()) *stored += count;
+    };
+    const auto apply = [=](std::string first, std::string second) {
+      return [=] {
+        AtomicBatch batch;
+        batch.set(first, "1").set(second, "1");
+        const BatchResult result = ns->apply(batch);
+        EXPECT_EQ(result.is_success(), result.status.ok());
+        note(result.status, 2);
+      };
+    };
+    const auto put = [=](std::string name) { return [=] { note(ns->put(name, "1"), 1); }; };
+    const std::string first = key(0);
+    const std::string second = key(1);
+    return Scenario{.bodies = {apply(first, key(0)), apply(second, key(1)), put(key(2))},
+                    .check = [=] {
+                      EXPECT_EQ(entries_in(*ns), *stored);
+                      EXPECT_LE(*stored, kMaxKeys);
+                      EXPECT_EQ(NamespaceImpl::of(*ns).usage().headroom(), kMaxKeys - *stored);
+                      expect_at_rest(*ns);
+                    }};
+  });
+}
+
 // --- Histories of operations ---------------------------------------------------------------------
 
 struct HistoryCase {
