@@ -155,6 +155,22 @@ TEST(Cut, HoldsWhatMovesIntoShardsThatItIsThroughWith) {
   for (const auto& [saved_key, value] : saved) EXPECT_EQ(value, "old") << saved_key;
 }
 
+TEST(Cut, HoldsWhatHadMovedIntoAShardBeforeItWasThroughWithThat) {
+  const auto impl = make({.shard_count = 16});
+  Namespace ns = NamespaceImpl::handle(impl);
+  const auto key = [](int i) { return "k" + std::to_string(i); };
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(ns.set(key(i), "old").ok());
+  const auto cut = cut_of({impl});
+  ASSERT_TRUE(ns.resize_shards(3).ok());
+  const auto saved = content(cut->namespaces().front(), [&](uint32_t shard) {
+    if (shard != 0) return;
+    // In place, if nobody holds the old ones.
+    for (int i = 0; i < 1000; ++i) ASSERT_TRUE(ns.put(key(i), "new").ok());
+  });
+  EXPECT_EQ(saved.size(), 1000U);
+  for (const auto& [saved_key, value] : saved) EXPECT_EQ(value, "old") << saved_key;
+}
+
 TEST(Cut, WritersKeepNothingBackForAShardThatItIsThroughWith) {
   const auto impl = make({.shard_count = 4});
   Namespace ns = NamespaceImpl::handle(impl);
