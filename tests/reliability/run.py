@@ -5,7 +5,7 @@
 
 The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
 (RKVS_TEST_SCALE), a fuzz target for a time, or a script; what a stage needs is configured and built
-first. Without --hours everything runs at full size, for some six hours; with it, the sizes and times
+first. Without --hours everything runs at full size, for some five and a half hours; with it, the sizes and times
 of what takes long shrink so that it takes about so long, down to those of every change, the building
 not counted. (The environment's RKVS_RELIABILITY_HOURS does the same.)
 
@@ -352,8 +352,8 @@ def mutants(stage, factor):
 STAGES = [
     Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash", 150,
           fuzz),
-    Stage("T2", "linearizability", "10,000,000 histories, no violation", 48, scaled_tests,
-          programs=["linearizability_test"], scale=320,
+    Stage("T2", "linearizability", "10,000,000 histories, no violation", 22, scaled_tests,
+          programs=["linearizability_test"], scale=290,
           figures={"histories": r": (\d+) histories of"}),
     Stage("T3", "deterministic schedules", "1,000,000 schedules, each right", 2, scaled_tests,
           always_full=True, programs=["schedules_test"], scale=40,
