@@ -169,6 +169,18 @@ class EntryTable {
       return true;
     });
   }
+  // Copies the pointers to `to`, where there is room for size() + 1, and returns their end. No
+  // branch asks what is free, which nobody can foretell: less than half the time of for_each().
+  Entry** copy_to(Entry** to) const {
+    const Bucket* const buckets = buckets_.load(std::memory_order_relaxed);
+    for (size_t number = 0, count = bucket_count(); number < count; ++number) {
+      for (uint32_t slot = 0; slot < kSlots; ++slot) {
+        *to = buckets[number].entries[slot];
+        to += buckets[number].is_free(slot) ? 0 : 1;
+      }
+    }
+    return to;
+  }
   template <typename Visit>  // void(uint64_t hash, Entry* entry)
   void for_each_hashed(Visit visit) const {
     for_each_slot(0, [&](size_t number, Bucket& bucket, uint32_t slot) {

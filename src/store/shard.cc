@@ -137,12 +137,14 @@ bool Shard::copy_image(ShardImage& image) const {
   auto& entries = image.entries;
   const size_t most = size() + image.graveyard.size();
   try {
-    // The next shard, for which the memory is used again, may have some more.
-    if (entries.capacity() < most) entries.reserve(most + most / 8);
+    // The next shard, for which the memory is used again, may have some more. One more than there
+    // are, for copy_to().
+    if (entries.capacity() <= most) entries.reserve(most + most / 8 + 1);
+    entries.resize(most + 1);
   } catch (const std::bad_alloc&) {
     return false;
   }
-  for_each([&](Entry* entry) { entries.push_back(entry); });
+  entries.resize(static_cast<size_t>(table_.copy_to(entries.data()) - entries.data()));
   image.graveyard.for_each([&](Entry* entry) { entries.push_back(entry); });
   return true;
 }

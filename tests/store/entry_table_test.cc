@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <new>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "base/arena.h"
@@ -56,6 +58,31 @@ TEST_F(EntryTableTest, FindsAllWhenHashesDifferInOneBitOnly) {
       EXPECT_EQ(*table.find_exactly(other, kAny), fake(1)) << bit;
       EXPECT_EQ(content_of(table).size(), 2U);
     }
+  }
+}
+
+TEST_F(EntryTableTest, CopiesAllOfItsEntriesAndWritesNoFurther) {
+  std::mt19937_64 random(1);
+  EntryTable table;
+  std::vector<std::pair<uint64_t, Entry*>> there;
+  for (uint64_t i = 0; i < 3000; ++i) {
+    there.emplace_back(random(), fake(i));
+    insert(table, there.back().first, there.back().second);
+    if (i % 3 == 0) {
+      std::swap(there[random() % there.size()], there.back());
+      erase(table, there.back().first, there.back().second);
+      there.pop_back();
+    }
+    if (i % 100 != 0) continue;
+    std::vector<Entry*> copy(table.size() + 2, fake(99999));
+    ASSERT_EQ(table.copy_to(copy.data()), copy.data() + table.size());
+    EXPECT_EQ(copy.back(), fake(99999));
+    copy.resize(table.size());
+    std::sort(copy.begin(), copy.end());
+    std::vector<Entry*> expected;
+    for (const auto& [hash, entry] : there) expected.push_back(entry);
+    std::sort(expected.begin(), expected.end());
+    ASSERT_EQ(copy, expected);
   }
 }
 
