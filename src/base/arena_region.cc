@@ -66,6 +66,13 @@ void populate_region(char* memory) {
 void promote_region(char* memory) {
   advise_huge(memory, kRegionSize, true);
 #if defined(__linux__)
+  // Touches a huge page first and gives it back, since the system most likely takes the same again:
+  // on a virtual machine, memory that the host has not given yet takes ten times as long, and
+  // whoever wants something of the region would have to wait for that as well.
+  if (char* target = map_region(true)) {
+    populate_region(target);
+    unmap_region(target);
+  }
   constexpr int kCollapse = 25;  // MADV_COLLAPSE, of Linux 6.1
   static_cast<void>(::madvise(memory, kRegionSize, kCollapse));
 #endif

@@ -61,7 +61,7 @@ bool unmap_region(char* memory);
 // Touches all the memory of a region that no block has been in yet.
 void populate_region(char* memory);
 
-// Makes one huge page of a region of ordinary pages, with what is in it: some 0.2 ms, in which who
+// Makes one huge page of a region of ordinary pages, with what is in it: some 0.4 ms, in which who
 // touches it waits. Where the system cannot do it at once, it may later.
 void promote_region(char* memory);
 
