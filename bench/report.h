@@ -1,10 +1,11 @@
 // What a program found: printed as it comes, and written as one JSON file in the end.
 //
-// The file is {program, arguments, rows, targets, missing}. `rows` are everything measured, for
-// tables and plots. `targets` are what bench/report.py judges by bench/targets.json: {id, ours,
-// theirs, ratio, unit, note}, costs throughout (time, bytes: less is better), with ratio = theirs /
-// ours, the median of the rounds' ratios. `missing` says for the first part of an id why there is
-// nothing about it. Programs in other languages write the same.
+// The file is {program, arguments, rows, targets, missing}, and what a program attaches for a
+// script of its own. `rows` are everything measured, for tables and plots. `targets` are what
+// bench/report.py judges by bench/targets.json: {id, ours, theirs, ratio, unit, note}, costs
+// throughout (time, bytes: less is better), with ratio = theirs / ours, the median of the rounds'
+// ratios. `missing` says for the first part of an id why there is nothing about it. Programs in
+// other languages write the same.
 #ifndef RKVS_BENCH_REPORT_H_
 #define RKVS_BENCH_REPORT_H_
 
@@ -41,6 +42,9 @@ class Report {
   }
 
   void row(json row) { root_["rows"].push_back(std::move(row)); }
+
+  // Something else for the file, under a name of its own.
+  void attach(const char* name, json what) { root_[name] = std::move(what); }
 
   // Both by round. `theirs` may be empty: then the target is a figure of ours alone.
   void target(const std::string& id, const std::vector<double>& ours,

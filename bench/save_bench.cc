@@ -189,8 +189,11 @@ void bench_cut(const Settings& settings, const Store& store, Report& report) {
 
 // --- latency -------------------------------------------------------------------------------------
 
+constexpr uint32_t kSlow = 250'000;  // nanoseconds: the goal is that a save adds none of these
+
 struct Latencies {
   std::vector<double> p50, p99, p999, most, held, slow, per_second;
+  json slow_writes = json::array();  // when each began, by the steady clock, and how long it took
 
   void add(const std::vector<WriteWatch::Sample>& samples, double seconds) {
     std::vector<double> us;
@@ -198,7 +201,9 @@ struct Latencies {
     size_t over = 0;
     for (const auto& sample : samples) {
       us.push_back(sample.duration / 1e3);
-      if (sample.duration > 250'000 && !sample.preempted) ++over;
+      if (sample.duration <= kSlow || sample.preempted) continue;
+      ++over;
+      slow_writes.push_back({static_cast<double>(sample.start) / 1e9, sample.duration / 1e3});
     }
     p50.push_back(percentile(us, 0.5));
     p99.push_back(us[static_cast<size_t>(0.99 * static_cast<double>(us.size()))]);
@@ -277,6 +282,9 @@ void bench_latency(const Settings& settings, Store& store, Report& report) {
   during.show(report, "during a save");
   without.show(report, "without");
   control.show(report, "control during a save");
+  report.attach("slow_writes", {{"during a save", during.slow_writes},
+                                {"without a save", without.slow_writes},
+                                {"clock only, during a save", control.slow_writes}});
   remove_files(settings);
 }
 

@@ -301,6 +301,16 @@ class Tables:
                      [[row["part"], row["name"], short(row["median"]), short(row["min"]),
                        short(row["max"]), row["unit"]] for row in self.programs.get("save_bench", [])])
 
+    def slow_writes(self):
+        rows = self._rows("slow_writes")
+        runs = list(dict.fromkeys(row["run"] for row in rows))
+        causes = list(dict.fromkeys((row["cause"], row["thread"]) for row in rows))
+        cells = {(row["cause"], row["thread"], row["run"]):
+                 f"{row['writes']}, {short(row['worst_us'] / 1e3)} ms" for row in rows}
+        return table(["waited for", "thread"] + runs,
+                     [[*cause] + [cells.get((*cause, run), "-") for run in runs]
+                      for cause in causes])
+
     def sizes(self):
         rows = [dict(row) for row in self._rows("scale", part="sizes")]
         columns, names, cells = [], [], {}

@@ -2,6 +2,7 @@
 #ifndef RKVS_BENCH_WRITE_WATCH_H_
 #define RKVS_BENCH_WRITE_WATCH_H_
 
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ class WriteWatch {
     stop_ = false;
     size_ = 0;
     thread_ = std::thread([this, operation] {
+      ::pthread_setname_np(::pthread_self(), "writer");  // for bench/slow_writes.py
       long switches = involuntary_switches();
       for (size_t i = 0; !stop_.load(std::memory_order_relaxed); ++i) {
         const auto before = Clock::now();
