@@ -20,6 +20,9 @@ packages="$packages
 # and Redis with a client that pipelines. The library needs none of them.
 packages="$packages libabsl-dev libtbb-dev liblmdb-dev redis-server libhiredis-dev"
 
+# What counts instructions (bench/instructions.py) and traces threads (bench/slow_writes.py).
+packages="$packages valgrind linux-perf"
+
 # A word list for tests and benchmarks with natural keys; virtual environments for the bindings.
 packages="$packages wamerican python3-venv"
 

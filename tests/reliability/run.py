@@ -1,6 +1,6 @@
 """Runs the release-sized test programme and writes a report.
 
-    python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh]
+    python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh] [--fuzz-jobs N]
     python3 tests/reliability/run.py --list | --summary | --ratio | --coverage-report
 
 The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
@@ -10,9 +10,11 @@ of what takes long shrink so that it takes about so long, down to those of every
 not counted. (The environment's RKVS_RELIABILITY_HOURS does the same.)
 
 The run can be ended at any time and goes on with the stage in which it was, fuzzing with the target,
-as long as sources and --hours are the same; --fresh begins again. build/reliability/report.json is
-written after each stage: what ran, for how long, with what result and which figures. The exit status
-is 0 when every stage passed, 1 when one did not, 130 when the run was ended.
+as long as the sources are the same; --fresh begins again. A stage that passed at the size that is
+asked for is not repeated, so that an hour and a full run share those that are the same in both.
+build/reliability/report.json is written after each stage: what ran, for how long, with what result
+and which figures. The exit status is 0 when every stage passed, 1 when one did not, 130 when the run
+was ended.
 
 Needs Python 3.10 and nothing else. For the coverage, gcovr (tests/reliability/requirements.txt) is
 installed with pip into build/gcovr; --coverage-report makes the figures and pages of what the tests
@@ -37,9 +39,8 @@ REPORT = BUILD / "reliability" / "report.json"
 LOGS = BUILD / "reliability" / "logs"
 HEARTBEAT = 60  # seconds between signs of life
 
-# The seconds of one fuzz target at full size, and how many run side by side.
+# The seconds of one fuzz target at full size.
 FUZZ_SECONDS = 1800
-FUZZ_JOBS = 2
 
 
 class Stage:
@@ -181,14 +182,18 @@ def sanitized(stage, factor):
     log = fresh_log(stage.id)
     if not built("tsan", [], log):
         return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
-    until = time.monotonic() + 60 * stage.minutes_at(factor)
-    rounds = 0
-    passed = True
-    while passed and (rounds == 0 or time.monotonic() < until):
-        passed = run(["ctest", "--preset", "tsan"], log, what=stage.title) == 0
-        rounds += 1
-    text = log.read_text(errors="replace")
-    return passed, {"rounds": rounds, "reports": text.count("WARNING: ThreadSanitizer")}
+    done = stage.done
+    done.setdefault("rounds", 0)
+    done.setdefault("minutes", 0.0)
+    while done["rounds"] == 0 or done["minutes"] < stage.minutes_at(factor):
+        start = time.monotonic()
+        if run(["ctest", "--preset", "tsan"], log, what=stage.title) != 0:
+            reports = log.read_text(errors="replace").count("WARNING: ThreadSanitizer")
+            return False, {**done, "reports": reports}
+        done["rounds"] += 1
+        done["minutes"] = round(done["minutes"] + (time.monotonic() - start) / 60, 1)
+        stage.keep()
+    return True, {**done, "reports": 0}
 
 
 # --- Fuzzing ----------------------------------------------------------------------------------------
@@ -198,7 +203,7 @@ def fuzz_targets():
 
 
 def fuzz(stage, factor):
-    """Every target for its time, two at a time; new inputs stay in build/reliability/found."""
+    """Every target for its time, some at a time; new inputs stay in build/reliability/found."""
     log = fresh_log(stage.id)
     if not built("fuzz", [], log):
         return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
@@ -208,7 +213,7 @@ def fuzz(stage, factor):
     running = {}
     try:
         while waiting or running:
-            while waiting and len(running) < FUZZ_JOBS:
+            while waiting and len(running) < stage.more["jobs"]:
                 name = waiting.pop(0)
                 say("  %s for %d s" % (name, seconds))
                 running[name] = start_fuzzing(stage, name, seconds)
@@ -217,7 +222,8 @@ def fuzz(stage, factor):
                     continue
                 out.close()
                 del running[name]
-                stage.done[name] = fuzz_figures(own, seconds, process.returncode)
+                stage.done[name] = {"jobs": stage.more["jobs"],
+                                    **fuzz_figures(own, seconds, process.returncode)}
                 stage.keep()
             time.sleep(1)
     finally:
@@ -227,10 +233,18 @@ def fuzz(stage, factor):
     return not any(figures["crashed"] for figures in stage.done.values()), dict(stage.done)
 
 
+def side_by_side(jobs):
+    """So many fuzz targets at once, and how long all then take."""
+    stage = next(stage for stage in STAGES if stage.work is fuzz)
+    stage.more["jobs"] = jobs
+    rounds = -(-len(fuzz_targets()) // jobs)
+    stage.minutes = 4 + rounds * FUZZ_SECONDS / 60
+
+
 def start_fuzzing(stage, name, seconds):
     found = BUILD / "reliability" / "found" / name
     found.mkdir(parents=True, exist_ok=True)
-    command = [BUILD / "fuzz" / "fuzz" / name, "-max_total_time=%d" % seconds, "-timeout=10",
+    command = [BUILD / "fuzz" / "fuzz" / name, "-max_total_time=%d" % seconds, "-timeout=60",
                "-rss_limit_mb=2048", "-print_final_stats=1", "-artifact_prefix=%s/" % found]
     dictionary = SOURCE / "fuzz" / (name[:-len("_fuzz")] + ".dict")
     if dictionary.exists():
@@ -350,9 +364,9 @@ def mutants(stage, factor):
 # --- The programme ------------------------------------------------------------------------------------
 
 STAGES = [
-    Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash", 150,
-          fuzz),
-    Stage("T2", "linearizability", "10,000,000 histories, no violation", 22, scaled_tests,
+    Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash",
+          None, fuzz),  # the minutes: see side_by_side()
+    Stage("T2", "linearizability", "10,000,000 histories, no violation", 30, scaled_tests,
           programs=["linearizability_test"], scale=290,
           figures={"histories": r": (\d+) histories of"}),
     Stage("T3", "deterministic schedules", "1,000,000 schedules, each right", 2, scaled_tests,
@@ -453,18 +467,27 @@ def write(report):
     new.replace(REPORT)
 
 
+def has_passed(report, stage, share):
+    """At this share of its full size."""
+    entry = report["stages"].get(stage.id)
+    return entry is not None and entry["passed"] and entry["share"] == share
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--hours", type=float,
                         default=float(os.environ.get("RKVS_RELIABILITY_HOURS", "0")))
     parser.add_argument("--only", default="")
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--fuzz-jobs", type=int, default=os.cpu_count(),
+                        help="fuzz targets side by side")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--ratio", action="store_true", help="print the lines of tests and of code")
     parser.add_argument("--summary", action="store_true", help="print the report as Markdown")
     parser.add_argument("--coverage-report", action="store_true",
                         help="what the instrumented tests have executed so far")
     options = parser.parse_args()
+    side_by_side(options.fuzz_jobs)
     wanted = [stage for stage in STAGES if not options.only or stage.id in options.only.split(",")]
     full = sum(stage.minutes for stage in STAGES) / 60
     factor = factor_for(60 * options.hours) if options.hours else 1.0
@@ -490,36 +513,44 @@ def main():
             sum(stage.minutes_at(factor) for stage in STAGES) / 60, full))
         return 0
 
-    identity = {"sources": state_of_sources(), "factor": round(factor, 4)}
+    sources = state_of_sources()
     report = {}
     if REPORT.exists() and not options.fresh:
         report = json.loads(REPORT.read_text())
-    if report.get("identity") != identity:
-        report = {"identity": identity, "commit": commit(), "hours": options.hours or full,
-                  "full_hours": round(full, 1), "machine": processor(), "cores": os.cpu_count(),
-                  "system": platform.platform(), "stages": {}, "partly": {}}
+    if report.get("sources") != sources:
+        report = {"sources": sources, "stages": {}, "partly": {}}
+    report.update({"commit": commit(), "hours": options.hours or full, "full_hours": round(full, 1),
+                   "machine": processor(), "cores": os.cpu_count(), "system": platform.platform()})
     say("%d stages, %.0f %% of full size" % (len(wanted), 100 * factor))
     for number, stage in enumerate(wanted, 1):
-        done = report["stages"].get(stage.id)
-        if done and done["passed"]:
+        share = round(stage.share(factor), 4)
+        if has_passed(report, stage, share):
             say("(%d/%d) %s: done before" % (number, len(wanted), stage.title))
             continue
         say("(%d/%d) %s, about %d min" % (number, len(wanted), stage.title,
                                           stage.minutes_at(factor)))
-        start = time.time()
-        stage.done = report["partly"].get(stage.id, {}) if not done else {}
-        stage.keep = lambda: (report["partly"].update({stage.id: stage.done}), write(report))
+        partly = report["partly"].pop(stage.id, {})
+        if partly.get("share") != share:
+            partly = {"share": share, "minutes": 0, "done": {}}
+        start, before, stage.done = time.time(), partly["minutes"], partly["done"]
+
+        def keep():
+            partly["minutes"] = before + (time.time() - start) / 60
+            report["partly"][stage.id] = partly
+            write(report)
+
+        stage.keep = keep
         passed, figures = stage.work(stage, stage.share(factor))
         report["partly"].pop(stage.id, None)
         report["stages"][stage.id] = {
-            "title": stage.title, "target": stage.target, "passed": passed, "figures": figures,
-            "command": "python3 tests/reliability/run.py --only %s" % stage.id,
-            "minutes": round((time.time() - start) / 60, 1),
+            "title": stage.title, "target": stage.target, "share": share, "passed": passed,
+            "figures": figures, "command": "python3 tests/reliability/run.py --only %s" % stage.id,
+            "minutes": round(before + (time.time() - start) / 60, 1),
             "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        report["passed"] = (len(report["stages"]) == len(STAGES) and
-                            all(entry["passed"] for entry in report["stages"].values()))
+        report["passed"] = all(has_passed(report, of, round(of.share(factor), 4)) for of in STAGES)
         write(report)
         say("  %s: %s" % ("passed" if passed else "FAILED", json.dumps(figures)))
+    write(report)
     failed = [stage.title for stage in wanted if not report["stages"][stage.id]["passed"]]
     say("report: %s" % REPORT.relative_to(SOURCE))
     if failed:
