@@ -5,9 +5,9 @@
 
 The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
 (RKVS_TEST_SCALE), a fuzz target for a time, or a script; what a stage needs is configured and built
-first. Without --hours everything runs at full size, for some five and a half hours; with it, the sizes and times
-of what takes long shrink so that it takes about so long, down to those of every change, the building
-not counted. (The environment's RKVS_RELIABILITY_HOURS does the same.)
+first. Without --hours everything runs at full size, for some six hours on two cores; with it, the
+sizes and times of what takes long shrink so that it takes about so long, down to those of every
+change, the building not counted. (The environment's RKVS_RELIABILITY_HOURS does the same.)
 
 The run can be ended at any time and goes on with the stage in which it was, fuzzing with the target,
 as long as the sources are the same; --fresh begins again. A stage that passed at the size that is
