@@ -13,9 +13,9 @@ namespace {
 // How long the thread waits for work before it ends.
 constexpr std::chrono::seconds kIdle{1};
 // How long nothing must have been wanted before it turns to regions that are in use, and how long
-// it leaves everybody alone between two of them: a hundred times what one takes.
+// it leaves everybody alone between two of them: twenty times what one takes.
 constexpr std::chrono::milliseconds kPause{500};
-constexpr std::chrono::milliseconds kBetween{50};
+constexpr std::chrono::milliseconds kBetween{10};
 // A region is worth a huge page when so much of it is in use that nearly nothing is added.
 constexpr uint32_t kWorthPages = kRegionPages / 8 * 7;
 
