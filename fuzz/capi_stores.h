@@ -217,6 +217,8 @@ class StoreSteps : public CapiState {
       store->spaces.erase(it);
       call.undo = [store, space] {
         space->closed.reset();
+        // Refused because the store was closed before it ran.
+        if (store->closed) space->closed = StatusCode::kClosed;
         store->spaces[space->name] = space;
       };
     }
