@@ -258,7 +258,8 @@ class Calls {
     }
     // Refused: it has done nothing, and will not.
     const bool closed = queue != nullptr && queue->state->closed;
-    const bool over = made.expected.status == RKVS_E_CLOSED;
+    // Also where its namespace had been deleted before.
+    const bool over = made.store != nullptr && made.store->closed;
     RKVS_FUZZ_CHECK((made.refused != RKVS_OK && status == made.refused) ||
                     (bad != RKVS_OK && status == bad) ||
                     ((closed || over) && status == RKVS_E_CLOSED));

@@ -10,7 +10,7 @@ sizes and times of what takes long shrink so that it takes about so long, down t
 change, the building not counted. (The environment's RKVS_RELIABILITY_HOURS does the same.)
 
 The run can be ended at any time and goes on with the stage in which it was, fuzzing with the target,
-as long as the sources are the same; --fresh begins again. A stage that passed at the size that is
+as long as what it is made of is the same; --fresh begins again. A stage that passed at the size that is
 asked for is not repeated, so that an hour and a full run share those that are the same in both.
 build/reliability/report.json is written after each stage: what ran, for how long, with what result
 and which figures. The exit status is 0 when every stage passed, 1 when one did not, 130 when the run
@@ -406,26 +406,27 @@ def told(name, figures):
 
 
 def summary(report):
-    """The report as Markdown: what docs/reliability.md shows."""
+    """The report as Markdown, for docs/reliability.md: what was done with the present sources."""
     lines = ["%s, %g h of %g at full size; %s, %d cores, %s." % (
         report["commit"], round(report["hours"], 2), report["full_hours"], report["machine"],
         report["cores"], report["system"]), "",
-        "| | target at full size | reached | min | |", "|---|---|---|--:|---|"]
+        "| | target at full size | size | reached | min | |", "|---|---|--:|---|--:|---|"]
     for stage in STAGES:
         entry = report["stages"].get(stage.id)
-        if entry is None:
-            lines.append("| %s | %s | not run | | |" % (stage.id, stage.target))
+        if entry is None or entry["identity"]["sources"] != state_of_sources(stage):
+            lines.append("| %s | %s | | not run | | |" % (stage.id, stage.target))
             continue
-        lines.append("| %s | %s | %s | %g | %s |" % (
-            stage.id, entry["target"], told(stage.id, entry["figures"]), entry["minutes"],
+        lines.append("| %s | %s | %.0f %% | %s | %g | %s |" % (
+            stage.id, entry["target"], 100 * entry["identity"]["share"],
+            told(stage.id, entry["figures"]), entry["minutes"],
             "passed" if entry["passed"] else "**failed**"))
     return "\n".join(lines)
 
 
-def state_of_sources():
-    """Of all that the stages are made of; how they are called and counted is not part of it."""
+def state_of_sources(stage):
+    """Of all that a stage is made of; how it is called and counted is not part of it."""
     digest = hashlib.sha256()
-    for folder in ["include", "src", "capi", "tests", "fuzz", "cmake"]:
+    for folder in ["include", "src", "capi", "cmake", "fuzz" if stage.work is fuzz else "tests"]:
         for path in sorted((SOURCE / folder).rglob("*")):
             parts = path.relative_to(SOURCE).parts
             if path.is_file() and not {"corpus", "__pycache__", "reliability"} & set(parts):
@@ -469,10 +470,14 @@ def write(report):
     new.replace(REPORT)
 
 
-def has_passed(report, stage, share):
-    """At this share of its full size."""
+def identity(stage, factor):
+    """What a stage was done with, and at which share of its full size."""
+    return {"sources": state_of_sources(stage), "share": round(stage.share(factor), 4)}
+
+
+def has_passed(report, stage, factor):
     entry = report["stages"].get(stage.id)
-    return entry is not None and entry["passed"] and entry["share"] == share
+    return entry is not None and entry["passed"] and entry.get("identity") == identity(stage, factor)
 
 
 def main():
@@ -515,25 +520,21 @@ def main():
             sum(stage.minutes_at(factor) for stage in STAGES) / 60, full))
         return 0
 
-    sources = state_of_sources()
-    report = {}
+    report = {"stages": {}, "partly": {}}
     if REPORT.exists() and not options.fresh:
         report = json.loads(REPORT.read_text())
-    if report.get("sources") != sources:
-        report = {"sources": sources, "stages": {}, "partly": {}}
     report.update({"commit": commit(), "hours": options.hours or full, "full_hours": round(full, 1),
                    "machine": processor(), "cores": os.cpu_count(), "system": platform.platform()})
     say("%d stages, %.0f %% of full size" % (len(wanted), 100 * factor))
     for number, stage in enumerate(wanted, 1):
-        share = round(stage.share(factor), 4)
-        if has_passed(report, stage, share):
+        if has_passed(report, stage, factor):
             say("(%d/%d) %s: done before" % (number, len(wanted), stage.title))
             continue
         say("(%d/%d) %s, about %d min" % (number, len(wanted), stage.title,
                                           stage.minutes_at(factor)))
-        partly = report["partly"].pop(stage.id, {})
-        if partly.get("share") != share:
-            partly = {"share": share, "minutes": 0, "done": {}}
+        partly = report["partly"].get(stage.id, {})
+        if partly.get("identity") != identity(stage, factor):
+            partly = {"identity": identity(stage, factor), "minutes": 0, "done": {}}
         start, before, stage.done = time.time(), partly["minutes"], partly["done"]
 
         def keep():
@@ -545,11 +546,12 @@ def main():
         passed, figures = stage.work(stage, stage.share(factor))
         report["partly"].pop(stage.id, None)
         report["stages"][stage.id] = {
-            "title": stage.title, "target": stage.target, "share": share, "passed": passed,
-            "figures": figures, "command": "python3 tests/reliability/run.py --only %s" % stage.id,
+            "title": stage.title, "target": stage.target, "identity": partly["identity"],
+            "passed": passed, "figures": figures,
+            "command": "python3 tests/reliability/run.py --only %s" % stage.id,
             "minutes": round(before + (time.time() - start) / 60, 1),
             "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        report["passed"] = all(has_passed(report, of, round(of.share(factor), 4)) for of in STAGES)
+        report["passed"] = all(has_passed(report, of, factor) for of in STAGES)
         write(report)
         say("  %s: %s" % ("passed" if passed else "FAILED", json.dumps(figures)))
     write(report)
