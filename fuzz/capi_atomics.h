@@ -44,7 +44,7 @@ class AtomicSteps : public SpaceSteps {
     const std::string& key = content.bytes.emplace_back(c_key_of(input_));
     const std::string& value = content.bytes.emplace_back(number_or_value_of(input_));
     AtomicBatch::Operation operation{.op = op, .key = key};
-    const Argument k = argument_of(input_, key);
+    Argument k = argument_of(input_, key);
     Argument v;
     Shaped<rkvs_write_options> options;
     Shaped<rkvs_counter_options> counter;
@@ -69,6 +69,9 @@ class AtomicSteps : public SpaceSteps {
     if (op == Op::kCompareAndSet || op == Op::kCompareAndDelete || op == Op::kCheckVersion) {
       operation.version = input_.number();
     }
+    // Which of two mistakes is told is not said anywhere: one is enough.
+    const bool is_refused = options.refused != RKVS_OK || counter.refused != RKVS_OK;
+    if (is_refused) k.missing = v.missing = false;
     rkvs_status status = RKVS_E_INTERNAL;
     switch (op) {
       case Op::kSet:

@@ -191,15 +191,17 @@ inline Call key_call(FuzzInput& input, const NamespaceRef& ns) {
     rkvs_value_release(value);
     if (input.below(4) == 0) what.version += 1 + input.byte();
   }
-  const Argument key = argument_of(input, what.key);
-  const Argument value = writes ? argument_of(input, what.value) : Argument();
+  Argument key = argument_of(input, what.key);
+  Argument value = writes ? argument_of(input, what.value) : Argument();
+  // Which of two mistakes is told is not said anywhere: one is enough.
+  const bool is_refused = options.refused != RKVS_OK || counter.refused != RKVS_OK;
+  if (is_refused) key.missing = value.missing = false;
   const bool has_no_bytes = (key.missing && key.size != 0) || (value.missing && value.size != 0);
   call.refused = has_no_bytes                 ? RKVS_E_INVALID_ARGUMENT
                  : options.refused != RKVS_OK ? options.refused
                                               : counter.refused;
   call.undo = [space = ns.space, before = ns.space->data()] { space->data() = before; };
   if (call.refused == RKVS_OK) call.expected = expect(*ns.space, what);
-  // Which of two mistakes is told is not said anywhere.
   if (ns.space->closed) call.also = {RKVS_E_INVALID_ARGUMENT};
 
   const uint64_t version = what.version;
