@@ -10,8 +10,8 @@ sizes and times of what takes long shrink so that it takes about so long, down t
 change, the building not counted. (The environment's RKVS_RELIABILITY_HOURS does the same.)
 
 The run can be ended at any time and goes on with the stage in which it was, fuzzing with the target,
-as long as what it is made of is the same; --fresh begins again. A stage that passed at the size that is
-asked for is not repeated, so that an hour and a full run share those that are the same in both.
+as long as what it is made of is the same; --fresh begins again. A stage that passed at the size that
+is asked for, or at a larger one, is not repeated: an hour and a full run share what is the same.
 build/reliability/report.json is written after each stage: what ran, for how long, with what result
 and which figures. The exit status is 0 when every stage passed, 1 when one did not, 130 when the run
 was ended.
@@ -47,13 +47,17 @@ class Stage:
     """`work(stage, share)` does it and returns (passed, figures).
 
     `minutes`: at full size, of which `least` at any size; those that take few are `always_full`.
+    `made_of`: the folders and files, beyond those of the library, on which the result depends.
+    `at_least`: figures that must be reached at full size.
     What a stage puts into `done` is kept as soon as it calls `keep()`, and is there again when a run
     that was ended goes on.
     """
 
-    def __init__(self, id, title, target, minutes, work, least=0, always_full=False, **more):
+    def __init__(self, id, title, target, minutes, work, least=0, always_full=False,
+                 made_of=("tests",), at_least=None, **more):
         self.id, self.title, self.target, self.work = id, title, target, work
         self.minutes, self.least, self.always_full, self.more = minutes, least, always_full, more
+        self.made_of, self.at_least = made_of, at_least or {}
         self.done, self.keep = {}, lambda: None
 
     def share(self, factor):
@@ -174,7 +178,8 @@ def scaled_tests(stage, factor):
             figures[name] = figures.get(name, 0) + value
     text = log.read_text(errors="replace")
     figures.update(printed(text, stage.more.get("figures", {})))
-    return passed, figures
+    enough = factor < 1 or all(figures[name] >= least for name, least in stage.at_least.items())
+    return passed and enough, figures
 
 
 def sanitized(stage, factor):
@@ -188,12 +193,15 @@ def sanitized(stage, factor):
     while done["rounds"] == 0 or done["minutes"] < stage.minutes_at(factor):
         start = time.monotonic()
         if run(["ctest", "--preset", "tsan"], log, what=stage.title) != 0:
-            reports = log.read_text(errors="replace").count("WARNING: ThreadSanitizer")
-            return False, {**done, "reports": reports}
+            return False, {**done, "reports": reports_in(log)}
         done["rounds"] += 1
         done["minutes"] = round(done["minutes"] + (time.monotonic() - start) / 60, 1)
         stage.keep()
-    return True, {**done, "reports": 0}
+    return True, {**done, "reports": reports_in(log)}
+
+
+def reports_in(log):
+    return log.read_text(errors="replace").count("WARNING: ThreadSanitizer")
 
 
 # --- Fuzzing ----------------------------------------------------------------------------------------
@@ -346,16 +354,17 @@ def folders(files):
 
 
 def mutants(stage, factor):
+    """All of them at full size, else as many as there is time for."""
     log = fresh_log(stage.id)
     results = BUILD / "reliability" / "mutants.json"
+    limit = [] if factor >= 1 else ["--minutes", str(stage.minutes_at(factor))]
     code = run([sys.executable, "-B", SOURCE / "tests/mutants/run.py",
-                BUILD / "reliability" / "mutants", "--results", results, "--minutes",
-                str(stage.minutes_at(factor))], log, what=stage.title)
+                BUILD / "reliability" / "mutants", "--results", results, *limit], log,
+               what=stage.title)
     known = json.loads((SOURCE / "tests/mutants/mutants.json").read_text())
     tried = json.loads(results.read_text())["mutants"] if results.exists() else {}
     killed = sum(entry["outcome"].startswith("killed") for entry in tried.values())
-    # Those that there was no time for are said, and not held against the stage.
-    return code in (0, 2) and killed == len(tried), {
+    return code == 0 or (code == 2 and killed == len(tried)), {
         "mutants": len(known), "tried": len(tried), "killed": killed,
         "survivors": [name for name, entry in tried.items()
                       if not entry["outcome"].startswith("killed")]}
@@ -365,31 +374,32 @@ def mutants(stage, factor):
 
 STAGES = [
     Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash",
-          None, fuzz),  # the minutes: see side_by_side()
+          None, fuzz, made_of=("fuzz", "tests/support")),  # the minutes: see side_by_side()
     Stage("T2", "linearizability", "10,000,000 histories, no violation", 30, scaled_tests,
-          programs=["linearizability_test"], scale=290,
+          programs=["linearizability_test"], scale=320, at_least={"histories": 10_000_000},
           figures={"histories": r": (\d+) histories of"}),
     Stage("T3", "deterministic schedules", "1,000,000 schedules, each right", 2, scaled_tests,
           always_full=True, programs=["schedules_test"], scale=40,
+          at_least={"schedules": 1_000_000},
           figures={"schedules": r"(\d+) schedules,", "different": r"schedules, (\d+) different"}),
     Stage("T4", "ThreadSanitizer soak", "1 h, no report", 60, sanitized, least=5),
     Stage("T5", "kill -9", "10,000 kills, nothing acknowledged lost", 8, scaled_tests,
-          always_full=True, programs=["crash_test"], scale=17,
+          always_full=True, programs=["crash_test"], scale=17, at_least={"kills": 10_000},
           figures={"kills": r"(\d+) kills;", "acknowledged": r"(\d+) saves acknowledged"}),
     Stage("T6", "I/O failures and full disks", "every call, once and for good", 1, scaled_tests,
           always_full=True, programs=["io_failure_test", "full_disk_test", "file_test"], scale=4),
     Stage("T7", "power loss", "100,000 states, each loads old or new", 2, scaled_tests,
-          always_full=True, programs=["power_loss_test"], scale=48,
+          always_full=True, programs=["power_loss_test"], scale=48, at_least={"states": 100_000},
           figures={"states": r"(\d+) states,", "loaded": r"(\d+) of them different and loaded"}),
     Stage("T8", "allocation failures", "every allocation of every operation", 1, scaled_tests,
           always_full=True, programs=["allocation_failure_test", "capi_allocation_test"], scale=1),
     Stage("T9", "snapshot invariants", "10,000 snapshots loaded, none broken", 4, scaled_tests,
           always_full=True, programs=["snapshot_invariants_test"], scale=84),
     Stage("models", "models, stress, hostile input", "no difference from the model", 10,
-          scaled_tests, programs=["namespace_oracle_test", "namespace_test", "concurrent_test",
-                                  "hostile_test"], scale=30),
+          scaled_tests, made_of=("tests", "fuzz"), scale=30,
+          programs=["namespace_oracle_test", "namespace_test", "concurrent_test", "hostile_test"]),
     Stage("T10-coverage", "coverage", "lines 95 %, branches 90 %, tests to code 1.5", 18, coverage,
-          always_full=True),
+          always_full=True, made_of=("tests", "fuzz", "bindings/python/tests", "gcovr.cfg")),
     Stage("T10-mutants", "mutants", "every one killed", 50, mutants, least=5),
 ]
 
@@ -397,8 +407,8 @@ STAGES = [
 def told(name, figures):
     """A stage's figures in a few words; those of fuzzing a target each."""
     if name == "T1" and "error" not in figures:
-        return "; ".join("%s %s executions in %d s, %s%s" % (
-            target, format(of["executions"], ","), of["seconds"], "edges %d" % of["edges"],
+        return "; ".join("%s %s executions in %d s, %d targets at a time, edges %d%s" % (
+            target, format(of["executions"], ","), of["seconds"], of["jobs"], of["edges"],
             ", **crashed**" if of["crashed"] else "") for target, of in sorted(figures.items()))
     return ", ".join("%s %s" % (key.replace("_", " "),
                                 format(value, ",") if isinstance(value, int) else value)
@@ -407,27 +417,28 @@ def told(name, figures):
 
 def summary(report):
     """The report as Markdown, for docs/reliability.md: what was done with the present sources."""
-    lines = ["%s, %g h of %g at full size; %s, %d cores, %s." % (
-        report["commit"], round(report["hours"], 2), report["full_hours"], report["machine"],
-        report["cores"], report["system"]), "",
+    lines = ["%s; %s, %d cores, %s." % (
+        report["commit"], report["machine"], report["cores"], report["system"]), "",
         "| | target at full size | size | reached | min | |", "|---|---|--:|---|--:|---|"]
     for stage in STAGES:
         entry = report["stages"].get(stage.id)
-        if entry is None or entry["identity"]["sources"] != state_of_sources(stage):
+        if entry is None or entry.get("sources") != state_of_sources(stage):
             lines.append("| %s | %s | | not run | | |" % (stage.id, stage.target))
             continue
         lines.append("| %s | %s | %.0f %% | %s | %g | %s |" % (
-            stage.id, entry["target"], 100 * entry["identity"]["share"],
+            stage.id, entry["target"], 100 * entry["share"],
             told(stage.id, entry["figures"]), entry["minutes"],
             "passed" if entry["passed"] else "**failed**"))
     return "\n".join(lines)
 
 
 def state_of_sources(stage):
-    """Of all that a stage is made of; how it is called and counted is not part of it."""
-    digest = hashlib.sha256()
-    for folder in ["include", "src", "capi", "cmake", "fuzz" if stage.work is fuzz else "tests"]:
-        for path in sorted((SOURCE / folder).rglob("*")):
+    """Of all that a stage is made of. What calls and counts it, here, is not part of it."""
+    digest = hashlib.sha256(json.dumps(
+        {name: value for name, value in stage.more.items() if name != "jobs"}).encode())
+    for name in ["include", "src", "capi", "cmake", "CMakeLists.txt", "CMakePresets.json",
+                 *stage.made_of]:
+        for path in sorted((SOURCE / name).rglob("*")) or [SOURCE / name]:
             parts = path.relative_to(SOURCE).parts
             if path.is_file() and not {"corpus", "__pycache__", "reliability"} & set(parts):
                 digest.update(str(path.relative_to(SOURCE)).encode() + path.read_bytes())
@@ -470,14 +481,21 @@ def write(report):
     new.replace(REPORT)
 
 
-def identity(stage, factor):
-    """What a stage was done with, and at which share of its full size."""
-    return {"sources": state_of_sources(stage), "share": round(stage.share(factor), 4)}
+def share_of(stage, factor):
+    return round(stage.share(factor), 4)
 
 
 def has_passed(report, stage, factor):
-    entry = report["stages"].get(stage.id)
-    return entry is not None and entry["passed"] and entry.get("identity") == identity(stage, factor)
+    """With the present sources, and at no less than this share of its full size."""
+    entry = report["stages"].get(stage.id, {})
+    return (entry.get("passed", False) and entry["share"] >= share_of(stage, factor) and
+            entry["sources"] == state_of_sources(stage))
+
+
+def at_least_one(text):
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def main():
@@ -486,7 +504,7 @@ def main():
                         default=float(os.environ.get("RKVS_RELIABILITY_HOURS", "0")))
     parser.add_argument("--only", default="")
     parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("--fuzz-jobs", type=int, default=os.cpu_count(),
+    parser.add_argument("--fuzz-jobs", type=at_least_one, default=os.cpu_count(),
                         help="fuzz targets side by side")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--ratio", action="store_true", help="print the lines of tests and of code")
@@ -520,41 +538,51 @@ def main():
             sum(stage.minutes_at(factor) for stage in STAGES) / 60, full))
         return 0
 
-    report = {"stages": {}, "partly": {}}
+    report = {}
     if REPORT.exists() and not options.fresh:
         report = json.loads(REPORT.read_text())
-    report.update({"commit": commit(), "hours": options.hours or full, "full_hours": round(full, 1),
-                   "machine": processor(), "cores": os.cpu_count(), "system": platform.platform()})
+    report = {"commit": commit(), "machine": processor(), "cores": os.cpu_count(),
+              "system": platform.platform(), "stages": report.get("stages", {}),
+              "partly": report.get("partly", {})}
+
+    def save():
+        # Of all stages: `asked_for` at the size of this run, `passed` at full size.
+        report["asked_for"] = all(has_passed(report, stage, factor) for stage in STAGES)
+        report["passed"] = all(has_passed(report, stage, 1.0) for stage in STAGES)
+        write(report)
+
     say("%d stages, %.0f %% of full size" % (len(wanted), 100 * factor))
     for number, stage in enumerate(wanted, 1):
         if has_passed(report, stage, factor):
-            say("(%d/%d) %s: done before" % (number, len(wanted), stage.title))
+            say("(%d/%d) %s: done before: %s" % (
+                number, len(wanted), stage.title,
+                json.dumps(report["stages"][stage.id]["figures"])))
             continue
         say("(%d/%d) %s, about %d min" % (number, len(wanted), stage.title,
                                           stage.minutes_at(factor)))
-        partly = report["partly"].get(stage.id, {})
-        if partly.get("identity") != identity(stage, factor):
-            partly = {"identity": identity(stage, factor), "minutes": 0, "done": {}}
+        made_of = {"sources": state_of_sources(stage), "share": share_of(stage, factor)}
+        place = "%s at %g" % (stage.id, made_of["share"])
+        partly = report["partly"].get(place, {})
+        if partly.get("sources") != made_of["sources"]:
+            partly = {**made_of, "minutes": 0, "done": {}}
         start, before, stage.done = time.time(), partly["minutes"], partly["done"]
 
         def keep():
             partly["minutes"] = before + (time.time() - start) / 60
-            report["partly"][stage.id] = partly
-            write(report)
+            report["partly"][place] = partly
+            save()
 
         stage.keep = keep
         passed, figures = stage.work(stage, stage.share(factor))
-        report["partly"].pop(stage.id, None)
+        report["partly"].pop(place, None)
         report["stages"][stage.id] = {
-            "title": stage.title, "target": stage.target, "identity": partly["identity"],
-            "passed": passed, "figures": figures,
-            "command": "python3 tests/reliability/run.py --only %s" % stage.id,
+            "title": stage.title, "target": stage.target, **made_of, "passed": passed,
+            "figures": figures, "command": "python3 tests/reliability/run.py --only %s" % stage.id,
             "minutes": round(before + (time.time() - start) / 60, 1),
             "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        report["passed"] = all(has_passed(report, of, factor) for of in STAGES)
-        write(report)
+        save()
         say("  %s: %s" % ("passed" if passed else "FAILED", json.dumps(figures)))
-    write(report)
+    save()
     failed = [stage.title for stage in wanted if not report["stages"][stage.id]["passed"]]
     say("report: %s" % REPORT.relative_to(SOURCE))
     if failed:
