@@ -26,24 +26,26 @@ namespace rkvs::internal {
 // expiries grows by.
 class BatchAccount {
  public:
-  // How much more fits, and how much is asked for: all that it ever came to and what is left of it.
+  // How much more fits, less than nothing included: see Budget. And what is asked for: what it
+  // comes to, and the most that it came to when somebody asked for more.
   struct Room {
-    uint64_t keys = std::numeric_limits<uint64_t>::max();
-    uint64_t bytes = std::numeric_limits<uint64_t>::max();
+    int64_t keys = std::numeric_limits<int64_t>::max();
+    int64_t bytes = std::numeric_limits<int64_t>::max();
   };
   struct Sum {
     int64_t net = 0;
-    int64_t most = 0;
+    int64_t most = Budget::kNoPeak;
 
-    bool add(int64_t amount, uint64_t room) {
+    bool add(int64_t amount, int64_t room) {
       if (!reach(amount, room)) return false;
       net += amount;
       return true;
     }
-    // Whether so much more would fit now.
-    bool reach(int64_t amount, uint64_t room) {
+    // Whether so much more would fit now. What asks for nothing always does.
+    bool reach(int64_t amount, int64_t room) {
+      if (amount <= 0) return true;
       const int64_t sum = net + amount;
-      if (sum > 0 && static_cast<uint64_t>(sum) > room) return false;
+      if (sum > room) return false;
       most = std::max(most, sum);
       return true;
     }

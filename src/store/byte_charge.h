@@ -36,7 +36,7 @@ class ByteCharge {
     return true;
   }
   // The same for several changes that happen as one; see Budget.
-  bool reserve_peak(uint64_t peak, int64_t net, uint64_t* fitting) {
+  bool reserve_peak(int64_t peak, int64_t net, int64_t* fitting) {
     if (!counts_) return true;
     if (!usage_.reserve_peak_bytes(peak, net, fitting)) return false;
     if (net > 0) reserved_ += net;

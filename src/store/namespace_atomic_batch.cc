@@ -183,8 +183,9 @@ class AtomicCall {
     for (const StatusCode refusal : {StatusCode::kTooManyKeys, StatusCode::kMemoryLimit}) {
       for (size_t i = 0; i < operations_.size(); ++i) {
         if (call_.item(i).code != refusal) continue;
+        const int64_t fitting = std::max<int64_t>(account_.room().keys, 0);
         if (!self_.reclaim_for_room(call_.time(), call_.deadline(), refusal,
-                                    account_.room().keys)) {
+                                    static_cast<uint64_t>(fitting))) {
           break;
         }
         call_.begin_again();
@@ -380,8 +381,8 @@ class AtomicCall {
     BatchAccount::Room room = account_.room();
     const auto& bytes = account_.bytes();
     const auto& keys = account_.keys();
-    if (charge.reserve_peak(static_cast<uint64_t>(bytes.most), bytes.net, &room.bytes) &&
-        usage.reserve_peak(static_cast<uint64_t>(keys.most), keys.net, &room.keys)) {
+    if (charge.reserve_peak(bytes.most, bytes.net, &room.bytes) &&
+        usage.reserve_peak(keys.most, keys.net, &room.keys)) {
       return true;
     }
     play(room);

@@ -20,7 +20,6 @@ Result<std::span<Entry* const>> NamespaceImage::entries(uint32_t shard) {
     const ReaderLock lock(from.mutex);
     if (image.pending) {
       image.entries.swap(buffer_);
-      image.entries.clear();
       if (!from.copy_image(image)) return StatusCode::kNoMemory;
       image.pending = false;
       selects = from.has_news(image);

@@ -138,7 +138,7 @@ bool Shard::copy_image(ShardImage& image) const {
   const size_t most = size() + image.graveyard.size();
   try {
     // The next shard, for which the memory is used again, may have some more. One more than there
-    // are, for copy_to().
+    // are, for copy_to(). What is in it already need not be cleared, with the lock held.
     if (entries.capacity() <= most) entries.reserve(most + most / 8 + 1);
     entries.resize(most + 1);
   } catch (const std::bad_alloc&) {

@@ -303,8 +303,8 @@ class alignas(64) Shard {
 
   // At a cut: from now on the content of this instant is `image`'s.
   void attach(ShardImage& image, SaveMark& save) RKVS_REQUIRES(mutex);
-  // Appends to `image.entries` what was there at the cut, and maybe what has come since: it has if
-  // has_news(). False where there is no memory.
+  // Makes of `image.entries`, whatever it held, what was there at the cut, and maybe what has come
+  // since: it has if has_news(). False where there is no memory.
   bool copy_image(ShardImage& image) const RKVS_REQUIRES_SHARED(mutex);
   bool has_news(const ShardImage& image) const RKVS_REQUIRES_SHARED(mutex) {
     return last_version_ != image.held_version;

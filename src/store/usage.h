@@ -24,9 +24,12 @@ class Budget {
     return used < limit() ? limit() - used : 0;
   }
 
-  // The same, where no limit is UINT64_MAX.
-  uint64_t fitting() const {
-    const uint64_t fitting = limit() == 0 ? std::numeric_limits<uint64_t>::max() : headroom();
+  // The same, where no limit is the largest number, and less than nothing where more is in use than
+  // the limit: a resize may come to that.
+  int64_t fitting() const {
+    const uint64_t limit = this->limit();
+    const int64_t fitting =
+        limit == 0 ? std::numeric_limits<int64_t>::max() : room_of(limit, used());
     RKVS_SCHEDULE_POINT();
     return fitting;
   }
@@ -52,16 +55,17 @@ class Budget {
     } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
     return true;
   }
-  // Of several changes that happen as one: all that they add up to on the way, `peak`, must fit;
-  // then only what they come to is reserved, if that is more than nothing. So nobody else is
-  // refused for the sake of a peak that nobody sees.
-  bool reserve_peak(uint64_t peak, int64_t net, uint64_t* fitting) {
+  // Of several changes that happen as one: the most that one of them, which asks for more, takes
+  // the sum to, `peak`, must fit; then only what they come to is reserved, if that is more than
+  // nothing. So nobody else is refused for the sake of a peak that nobody sees.
+  static constexpr int64_t kNoPeak = std::numeric_limits<int64_t>::min();  // none asks for more
+  bool reserve_peak(int64_t peak, int64_t net, int64_t* fitting) {
     const uint64_t limit = this->limit();
     if (limit == 0) return true;
     const uint64_t amount = net > 0 ? static_cast<uint64_t>(net) : 0;
     uint64_t used = this->used();
     do {
-      const uint64_t room = used < limit ? limit - used : 0;
+      const int64_t room = room_of(limit, used);
       if (room < peak) {
         *fitting = room;
         return false;
@@ -77,6 +81,12 @@ class Budget {
   }
 
  private:
+  static int64_t room_of(uint64_t limit, uint64_t used) {
+    constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
+    return used <= limit ? static_cast<int64_t>(std::min(limit - used, kMost))
+                         : -static_cast<int64_t>(std::min(used - limit, kMost));
+  }
+
   std::atomic<uint64_t> limit_{0};
   std::atomic<uint64_t> used_{0};
 };
@@ -101,12 +111,12 @@ class Usage {
     return keys_.reserve(count, fitting);
   }
   // See Budget.
-  bool reserve_peak(uint64_t peak, int64_t net, uint64_t* fitting) {
+  bool reserve_peak(int64_t peak, int64_t net, int64_t* fitting) {
     return keys_.reserve_peak(peak, net, fitting);
   }
   // How many more keys fit at this moment; only with a limit.
   uint64_t headroom() const { return keys_.headroom(); }
-  uint64_t keys_fitting() const { return keys_.fitting(); }
+  int64_t keys_fitting() const { return keys_.fitting(); }
   void release(uint64_t count) { keys_.charge(-static_cast<int64_t>(count)); }
 
   // Bytes, of this namespace and of all together.
@@ -135,15 +145,15 @@ class Usage {
     bytes_.charge(-static_cast<int64_t>(bytes));
     return false;
   }
-  bool reserve_peak_bytes(uint64_t peak, int64_t net, uint64_t* fitting) {
+  bool reserve_peak_bytes(int64_t peak, int64_t net, int64_t* fitting) {
     if (!bytes_.reserve_peak(peak, net, fitting)) return false;
     if (shared_ == nullptr || shared_->reserve_peak(peak, net, fitting)) return true;
     if (net > 0) bytes_.charge(-net);
     return false;
   }
-  // How many more bytes fit at this moment: UINT64_MAX without a limit.
-  uint64_t bytes_fitting() const {
-    const uint64_t own = bytes_.fitting();
+  // How many more bytes fit at this moment; see Budget.
+  int64_t bytes_fitting() const {
+    const int64_t own = bytes_.fitting();
     return shared_ == nullptr ? own : std::min(own, shared_->fitting());
   }
   void charge_bytes(int64_t bytes) {

@@ -98,6 +98,33 @@ TEST_F(BatchLimits, AndNotForThoseBeforeIt) {
             (std::vector<C>{C::kMemoryLimit, C::kOk}));
 }
 
+// The tables of more shards take more bytes, and no resize is refused for that.
+TEST_F(BatchLimits, BeyondALimitWhatAnItemFreesIsForNobodyUntilItIsEnough) {
+  for (const BatchMode mode : {BatchMode::kAllOrNothing, BatchMode::kBestEffort}) {
+    const bool whole = mode == BatchMode::kAllOrNothing;
+    const C other = whole ? C::kNotApplied : C::kOk;
+    Namespace ns = full({{"a", large_}, {"b", large_}, {"c", small_}}, 500);
+    ASSERT_TRUE(ns.resize_shards(16).ok());
+    const uint64_t limit = ns.get_config().max_bytes;
+    const uint64_t beyond = memory(ns) - limit;
+    ASSERT_GT(memory(ns), limit);
+    ASSERT_LT(beyond + 200, large_.size());
+    const std::string less(large_.size() - beyond / 2, 'l');
+    const std::string more(100, 'm');
+    EXPECT_EQ(codes(ns.set_multiple({{"a", less}, {"c", more}}, mode)),
+              (std::vector<C>{other, C::kMemoryLimit}));
+    if (whole) {
+      EXPECT_EQ(codes(ns.apply(AtomicBatch().set("a", less).set("c", more))),
+                (std::vector<C>{C::kNotApplied, C::kMemoryLimit}));
+    }
+    // What grows nothing is done all the same; and so is what grows once there is room.
+    EXPECT_TRUE(ns.set_multiple({{"a", less}, {"c", small_}}, mode).is_success());
+    EXPECT_TRUE(ns.set_multiple({{"a", small_}, {"c", more}}, mode).is_success());
+    EXPECT_LE(memory(ns), limit);
+    EXPECT_EQ(used(ns), memory(ns));
+  }
+}
+
 TEST_F(BatchLimits, AKeyThatComesTwiceIsThereOnce) {
   const std::vector<KeyValue> twice = {{"a", large_}, {"a", large_}};
   Namespace ns = full({}, 11000);

@@ -38,13 +38,28 @@ TEST(Usage, ReservesUpToTheLimit) {
 TEST(Usage, APeakMustFitAndIsNotReserved) {
   Usage usage;
   usage.set_limit(10, 5);
-  uint64_t fitting = 0;
+  int64_t fitting = 0;
   EXPECT_FALSE(usage.reserve_peak(6, 1, &fitting));
-  EXPECT_EQ(fitting, 5U);
+  EXPECT_EQ(fitting, 5);
   EXPECT_TRUE(usage.reserve_peak(5, 1, &fitting));
   EXPECT_EQ(usage.headroom(), 4U);
   EXPECT_TRUE(usage.reserve_peak(4, -3, &fitting));
   EXPECT_EQ(usage.headroom(), 4U) << "what is given back is released later";
+}
+
+TEST(Usage, BeyondTheLimitAPeakFitsOnceEnoughIsGivenBack) {
+  Usage usage;
+  usage.set_byte_limit(10, 15);
+  EXPECT_EQ(usage.bytes_fitting(), -5);
+  int64_t fitting = 0;
+  EXPECT_TRUE(usage.reserve_peak_bytes(Budget::kNoPeak, -1, &fitting)) << "nothing is asked for";
+  EXPECT_FALSE(usage.reserve_peak_bytes(-4, -4, &fitting));
+  EXPECT_EQ(fitting, -5);
+  EXPECT_TRUE(usage.reserve_peak_bytes(-5, -5, &fitting));
+  usage.set_byte_limit(UINT64_MAX, 0);
+  EXPECT_EQ(usage.bytes_fitting(), INT64_MAX);
+  usage.set_byte_limit(1, UINT64_MAX);
+  EXPECT_EQ(usage.bytes_fitting(), -INT64_MAX);
 }
 
 TEST(Usage, LargeCountsDoNotWrap) {
