@@ -2,15 +2,23 @@
 //
 //   concurrent [--keys=1e6] [--value=100] [--rounds=7] [--operations=100000] [--stores=NAME,...]
 //              [--grid_keys=1e5] [--grid_shards=1,5,10,15,128] [--grid_tasks=8,16,32,64,128]
-//              [--grid_operations=400000] [--grid_rounds=3] [--grid_value=256] [--json=FILE] ...
+//              [--grid_operations=400000] [--grid_rounds=3] [--grid_value=256]
+//              [--apart_stores=rkvs,boost] [--json=FILE] ...
 //
-// Two parts. The first compares: two threads, rkvs at its defaults, every store; 100, 80, 50 and
+// Three parts. The first compares: two threads, rkvs at its defaults, every store; 100, 80, 50 and
 // 20 % reads; keys uniform, or drawn by Zipf (0.99). The second goes through shard counts and
 // numbers of tasks as the benchmark of rkvs-rs does (80, 50 and 20 % reads), with rkvs and rkvs-rs
 // alone; a task is a thread here, a task of tokio there. A read takes a handle; an overwrite
 // returns nothing (rkvs-rs: the old value, it has no other). Each line: nanoseconds of wall clock
 // an operation of all threads together, the median of the rounds; operations a second; the ratio to
 // rkvs; of each 16th call by itself min, mean, p99 and max.
+//
+// The third takes apart what a second thread costs: one thread; two, each with a store of its own,
+// which have the memory and the machine in common; two with one store, which have its locks and
+// counts in common as well. Nanoseconds here are those of one thread's operation.
+#include <algorithm>
+#include <thread>
+
 #include "bench/suite.h"
 
 namespace rkvs::bench {
@@ -63,6 +71,47 @@ void compare_all(const Options& options, Report& report) {
   }
 }
 
+// What two threads have in common, one thing after the other.
+void take_apart(const Options& options, Report& report) {
+  Workload workload(options.number("keys"), options.number("value"));
+  workload.directory = options.text("directory");
+  const Field field(options.list("apart_stores"), workload, report);
+  const Field others(options.list("apart_stores"), workload, report);
+  for (const unsigned reads : {80U, 20U}) {
+    std::vector<Side> sides;
+    for (const auto& [name, contender] : field.all()) {
+      Contender* const one = contender.get();
+      Contender* const other = others.find(name);
+      const auto mix_of = [&options, reads](size_t threads, size_t segment) {
+        return Mix{.threads = threads,
+                   .read_percent = reads,
+                   .operations = options.number("operations"),
+                   .seed = segment};
+      };
+      sides.push_back({name + "_alone", one->name() + ", one thread",
+                       [=](size_t segment, std::vector<double>*) {
+                         return one->mix(mix_of(1, segment), nullptr);
+                       }});
+      sides.push_back({name + "_apart", one->name() + ", two, a store each",
+                       [=](size_t segment, std::vector<double>*) {
+                         double beside = 0;
+                         std::thread thread(
+                             [&] { beside = other->mix(mix_of(1, segment + 1), nullptr); });
+                         const double ns = one->mix(mix_of(1, segment), nullptr);
+                         thread.join();
+                         return std::max(ns, beside);
+                       }});
+      sides.push_back({name + "_together", one->name() + ", two, one store",
+                       [=](size_t segment, std::vector<double>*) {
+                         return 2 * one->mix(mix_of(2, segment), nullptr);
+                       }});
+    }
+    compare("taken apart, uniform, " + std::to_string(reads) + " % reads",
+            {{"part", "apart"}, {"keys", workload.keys.size()}, {"reads", reads}}, sides,
+            options.number("rounds"), report);
+  }
+}
+
 void grid(const Options& options, Report& report) {
   for (const size_t keys : options.numbers("grid_keys")) {
     for (const size_t shards : options.numbers("grid_shards")) {
@@ -101,10 +150,14 @@ int main_of(int argc, char** argv) {
                          {"grid_operations", "400000"},
                          {"grid_rounds", "3"},
                          {"grid_stores", "rkvs,rkvs_rs"},
+                         {"apart_stores", "rkvs,boost"},
                          {"directory", "."},
                          {"json", RKVS_BENCH_JSON}});
   Report report("concurrent", options);
-  if (options.number("keys") != 0) compare_all(options, report);
+  if (options.number("keys") != 0) {
+    compare_all(options, report);
+    take_apart(options, report);
+  }
   grid(options, report);
   report.write();
   return 0;

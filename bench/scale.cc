@@ -6,7 +6,7 @@
 //
 //   sizes    get, put and get of an absent key, by the number of keys, rkvs and the unlocked
 //            absl::flat_hash_map in turns; and the memory a key, each in a process of its own
-//   large    (--large=1e8, which takes 12 GB with values of 8 B) rkvs alone, in a process of its
+//   large    (--large=1e8, which takes 8.3 GB with values of 8 B) rkvs alone, in a process of its
 //   own:
 //            inserts, gets and memory, keys made on the way
 //   threads  half reads, half overwrites, more threads than cores: operations a second, p99.9 and

@@ -7,8 +7,8 @@ Runs BUILD/bench/save_bench, whose latency part notes when each write over 250 u
 preempted, under `perf record`, with every switch and waking of threads, every call to the system
 and every page fault, and tells for each what its thread did meanwhile. Writes
 BUILD/slow_writes.json, of which bench/report.py and bench/tables.py make a table. Needs perf
-(Debian: linux-perf) and the right to trace, which root has. Tracing slows everything down: the
-table says of what kind slow writes are, not how many there are without it.
+(Debian: linux-perf), the right to trace, which root has, and an x86-64. Tracing slows everything
+down: the table says of what kind slow writes are, not how many there are without it.
 """
 
 import bisect
@@ -86,6 +86,7 @@ def main():
     times = [event["at"] for event in events]
     rows = []
     for run, writes in slow.items():
+        rows.append({"run": run, "traced": len(writes)})
         of = collections.defaultdict(list)
         for begin, us in writes:
             part = events[bisect.bisect(times, begin - 1e-6):bisect.bisect(times, begin + us / 1e6)]

@@ -144,6 +144,11 @@ class Tables:
             row["column"] = f"{row['keys_drawn']} {row['reads']} %"
         return by_contender(rows, "column", "per_second", lambda v: f"{v / 1e6:.2f}")
 
+    def apart(self):
+        rows = [dict(row, column=f"{row['reads']} % reads")
+                for row in self._rows("concurrent", part="apart")]
+        return by_contender(rows, "column", "ns", short)
+
     def batch(self):
         rows = self._rows("batch_operations", part="compare", mode="all or nothing")
         rows = [row for row in rows if row["size"] in (100, 1000)]
@@ -303,11 +308,16 @@ class Tables:
 
     def slow_writes(self):
         rows = self._rows("slow_writes")
-        runs = list(dict.fromkeys(row["run"] for row in rows))
-        causes = list(dict.fromkeys((row["cause"], row["thread"]) for row in rows))
+        if not rows:
+            return None
+        runs = [row["run"] for row in rows if "traced" in row]
+        causes = list(dict.fromkeys((row["cause"], row["thread"])
+                                    for row in rows if "cause" in row))
         cells = {(row["cause"], row["thread"], row["run"]):
-                 f"{row['writes']}, {short(row['worst_us'] / 1e3)} ms" for row in rows}
+                 f"{row['writes']}, {short(row['worst_us'] / 1e3)} ms"
+                 for row in rows if "cause" in row}
         return table(["waited for", "thread"] + runs,
+                     [["all", ""] + [str(row["traced"]) for row in rows if "traced" in row]] +
                      [[*cause] + [cells.get((*cause, run), "-") for run in runs]
                       for cause in causes])
 

@@ -488,8 +488,8 @@ def share_of(stage, factor):
 def has_passed(report, stage, factor):
     """With the present sources, and at no less than this share of its full size."""
     entry = report["stages"].get(stage.id, {})
-    return (entry.get("passed", False) and entry["share"] >= share_of(stage, factor) and
-            entry["sources"] == state_of_sources(stage))
+    return (entry.get("passed", False) and entry.get("share", 0) >= share_of(stage, factor) and
+            entry.get("sources") == state_of_sources(stage))
 
 
 def at_least_one(text):
