@@ -346,6 +346,10 @@ class Tables:
     def python(self):
         return by_contender(self._rows("python"), "operation", "ns", short)
 
+    def queued_await(self):
+        return table(["a queued await from Python, traced", "us"],
+                     [[row["part"], short(row["us"])] for row in self._rows("queued_await")])
+
     def python_holds(self):
         return table(["operation", "lock held, ms", "took, ms"],
                      [[row["operation"], short(row["held_ms"]), short(row["took_ms"])]
