@@ -38,7 +38,8 @@ rkvs_status rkvs_transform_set(rkvs_transform* transform, const void* value, siz
   return guarded(nullptr, [&]() -> rkvs_status {
     if (const rkvs_status bad = check(transform)) return bad;
     if (const rkvs_status bad = check_value(value, value_size)) return bad;
-    transform->value.emplace(view(value, value_size));
+    // Not in place: what was set before stays where there is no memory.
+    transform->value = std::string(view(value, value_size));
     transform->decided = true;
     return RKVS_OK;
   });

@@ -23,6 +23,9 @@ packages="$packages libabsl-dev libtbb-dev liblmdb-dev redis-server libhiredis-d
 # What counts instructions (bench/instructions.py) and traces threads (bench/slow_writes.py).
 packages="$packages valgrind linux-perf"
 
+# What makes calls to the system fail from outside of the tool (tests/crash/fiu_import.py).
+packages="$packages fiu-utils"
+
 # A word list for tests and benchmarks with natural keys; virtual environments for the bindings.
 packages="$packages wamerican python3-venv"
 

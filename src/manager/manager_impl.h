@@ -197,7 +197,7 @@ class ManagerImpl : public std::enable_shared_from_this<ManagerImpl> {
   std::atomic<bool> initialized_{false};
   SaveMetrics save_metrics_;
   // Of the bytes of all namespaces.
-  const std::shared_ptr<Budget> bytes_ = std::make_shared<Budget>();
+  const std::shared_ptr<Budget> bytes_ = std::make_shared<Budget>(Usage::kBytesInAdvance);
   // Reclaims what has expired; begins with the first entry that expires. Namespaces may outlive the
   // manager, and so has this to.
   static constexpr std::chrono::milliseconds kReclaimInterval{100};

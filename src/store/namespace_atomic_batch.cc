@@ -201,14 +201,17 @@ class AtomicCall {
     account_.begin(room, self_.usage().counts_bytes());
     inserts_.assign(operations_.size(), false);
     shard_numbers_.clear();
-    for (KeyState& state : states_) {
-      const Shard& shard = plan_.shard(state.first);
+    plan_.for_each([&](size_t i) {
+      KeyState& state = states_[state_of_[i]];
+      if (state.first != i) return true;
+      const Shard& shard = plan_.shard(i);
       shard.mutex.assert_held_shared();
-      state.stored = shard.find(plan_.key(state.first));
+      state.stored = shard.find(plan_.key(i));
       state.present = state.stored;
       state.written_by = KeyState::kNone;
-      if (account_.counts_bytes()) state.shard = number_of(plan_.shard_index(state.first));
-    }
+      if (account_.counts_bytes()) state.shard = number_of(plan_.shard_index(i));
+      return true;
+    });
     for (size_t i = 0; i < operations_.size(); ++i) {
       call_.item(i) = {StatusCode::kOk, std::nullopt};
       call_.item(i).code = play(i, states_[state_of_[i]]);
@@ -394,12 +397,12 @@ class AtomicCall {
 
   void write(std::vector<EntryRef>& gone) {
     const int64_t now = self_.has_expiries() ? call_.time().now() : 0;
-    for (size_t i = 0; i < operations_.size(); ++i) {
+    plan_.for_each([&](size_t i) {
       Shard& shard = plan_.shard(i);
       shard.mutex.assert_held();
       const auto& key = plan_.key(i);
       if (removes(operations_[i].op)) gone.emplace_back(shard.remove(key));
-      if (!made_[i]) continue;
+      if (!made_[i]) return true;
       Entry* const entry = made_[i].get();
       entry->retain();  // the store's reference, beside that of made_
       if (Entry** slot = shard.find_slot(key)) {
@@ -414,7 +417,8 @@ class AtomicCall {
       if (entry->has_expiry() && entry->has_expired_by(now)) {
         gone.emplace_back(shard.reclaim_key(key, now));
       }
-    }
+      return true;
+    });
     // Not before: what comes later in the batch may need the room.
     for (size_t i = 0; i < operations_.size(); ++i) {
       Shard& shard = plan_.shard(i);

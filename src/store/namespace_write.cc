@@ -347,6 +347,11 @@ Status write(NamespaceImpl& self, const WriteRequest& request, WriteOutcome& out
 
 namespace {
 
+// Whether a write with these options is one without any.
+bool says_nothing(const WriteOptions& options) {
+  return !options.expire_after && !options.expire_at && !options.keep_ttl;
+}
+
 // What the short way left undone.
 [[gnu::noinline]] Status write_long(NamespaceImpl& self, std::string_view key,
                                     std::string_view value, Plain kind, StatusCode code,
@@ -374,6 +379,7 @@ using internal::expiry_rule;
 using internal::ExpiryChange;
 using internal::Plain;
 using internal::put_plain;
+using internal::says_nothing;
 using internal::set_plain;
 using internal::write;
 using internal::write_long;
@@ -392,6 +398,7 @@ Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_vi
 
 Result<std::optional<Value>> Namespace::set(std::string_view key, std::string_view value,
                                             const WriteOptions& options) {
+  if (says_nothing(options)) return set(key, value);
   const auto expiry = expiry_rule(*impl_, options);
   if (!expiry.ok()) return expiry.status();
   WriteOutcome outcome;
@@ -409,6 +416,7 @@ RKVS_SCALARS_ONLY Status Namespace::put(std::string_view key, std::string_view v
 }
 
 Status Namespace::put(std::string_view key, std::string_view value, const WriteOptions& options) {
+  if (says_nothing(options)) return put(key, value);
   const auto expiry = expiry_rule(*impl_, options);
   if (!expiry.ok()) return expiry.status();
   WriteOutcome outcome;
@@ -417,7 +425,7 @@ Status Namespace::put(std::string_view key, std::string_view value, const WriteO
 
 Result<Value> Namespace::update(std::string_view key, std::string_view value,
                                 const WriteOptions& options) {
-  if (!options.expire_after && !options.expire_at && !options.keep_ttl) {
+  if (says_nothing(options)) {
     std::optional<Value> old;
     const StatusCode code = set_plain<Plain::kUpdate>(*impl_, key, value, &old);
     if (code != StatusCode::kOk) {

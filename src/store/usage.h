@@ -5,94 +5,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <utility>
 
-#include "base/schedule.h"
+#include "store/budget.h"
 
 namespace rkvs::internal {
 
-// An amount with a limit. Counted only where there is one: then everything is reserved here before
-// it happens. 0 = no limit.
-class Budget {
- public:
-  uint64_t limit() const { return limit_.load(std::memory_order_relaxed); }
-  uint64_t used() const { return used_.load(std::memory_order_relaxed); }
-  uint64_t headroom() const {
-    const uint64_t used = this->used();
-    return used < limit() ? limit() - used : 0;
-  }
-
-  // The same, where no limit is the largest number, and less than nothing where more is in use than
-  // the limit: a resize may come to that.
-  int64_t fitting() const {
-    const uint64_t limit = this->limit();
-    const int64_t fitting =
-        limit == 0 ? std::numeric_limits<int64_t>::max() : room_of(limit, used());
-    RKVS_SCHEDULE_POINT();
-    return fitting;
-  }
-
-  // Sets the limit where `used` is in use now. With everybody who counts kept out.
-  void set(uint64_t limit, uint64_t used) {
-    limit_.store(limit, std::memory_order_relaxed);
-    used_.store(used, std::memory_order_relaxed);
-  }
-
-  // All or nothing; if nothing, `fitting` says how much would have fitted at that instant.
-  bool reserve(uint64_t amount, uint64_t* fitting = nullptr) {
-    const uint64_t limit = this->limit();
-    if (limit == 0) return true;
-    uint64_t used = this->used();
-    do {
-      const uint64_t room = used < limit ? limit - used : 0;
-      if (room < amount) {
-        if (fitting != nullptr) *fitting = room;
-        return false;
-      }
-      RKVS_SCHEDULE_POINT();
-    } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
-    return true;
-  }
-  // Of several changes that happen as one: the most that one of them, which asks for more, takes
-  // the sum to, `peak`, must fit; then only what they come to is reserved, if that is more than
-  // nothing. So nobody else is refused for the sake of a peak that nobody sees.
-  static constexpr int64_t kNoPeak = std::numeric_limits<int64_t>::min();  // none asks for more
-  bool reserve_peak(int64_t peak, int64_t net, int64_t* fitting) {
-    const uint64_t limit = this->limit();
-    if (limit == 0) return true;
-    const uint64_t amount = net > 0 ? static_cast<uint64_t>(net) : 0;
-    uint64_t used = this->used();
-    do {
-      const int64_t room = room_of(limit, used);
-      if (room < peak) {
-        *fitting = room;
-        return false;
-      }
-      RKVS_SCHEDULE_POINT();
-    } while (!used_.compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
-    return true;
-  }
-  // Whether it fits or not. `amount` may be negative: two's complement adds up.
-  void charge(int64_t amount) {
-    RKVS_SCHEDULE_POINT();
-    if (limit() != 0) used_.fetch_add(static_cast<uint64_t>(amount), std::memory_order_relaxed);
-  }
-
- private:
-  static int64_t room_of(uint64_t limit, uint64_t used) {
-    constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
-    return used <= limit ? static_cast<int64_t>(std::min(limit - used, kMost))
-                         : -static_cast<int64_t>(std::min(used - limit, kMost));
-  }
-
-  std::atomic<uint64_t> limit_{0};
-  std::atomic<uint64_t> used_{0};
-};
-
-// Without a limit nothing is counted: shards know their own sizes, and no line of memory is shared
-// by all writers.
+// Without a limit nothing is counted: shards know their own sizes. With one, writers share a count
+// only where the limit is near; see Budget.
 //
 // Keys: reserve() is called with the lock of the key's shard held, when it is certain that the key
 // will be inserted, and release() when one was removed, with the lock still held. So whoever is
@@ -100,6 +21,12 @@ class Budget {
 // with all shards locked exclusively.
 class Usage {
  public:
+  // What a thread takes in advance: so much that the shared count is written once in many writes,
+  // and so little that small limits, from which nobody may keep anything, are those below 8,192
+  // keys and 8 MiB.
+  static constexpr uint64_t kKeysInAdvance = 64;
+  static constexpr uint64_t kBytesInAdvance = 64 << 10;
+
   uint64_t max_keys() const { return keys_.limit(); }
 
   // Sets the limit (0 = none) for a namespace that holds `keys` now.
@@ -163,8 +90,8 @@ class Usage {
   }
 
  private:
-  Budget keys_;
-  Budget bytes_;
+  Budget keys_{kKeysInAdvance};
+  Budget bytes_{kBytesInAdvance};
   std::shared_ptr<Budget> shared_;
   std::atomic<bool> counts_bytes_{false};
 };

@@ -3,11 +3,14 @@
 // AddressSanitizer sees).
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/arena.h"
+#include "capi/load_report.h"
 #include "tests/capi/world.h"
 #include "tests/manager/failing_new.h"
 
@@ -155,20 +158,140 @@ TEST(CApi, WithoutMemoryNothingIsLeftOfWhatIsDoneInline) {
   }
 }
 
-TEST(CApi, WithoutMemoryNothingIsOpened) {
-  for (int n = 1; n < 100; ++n) {
-    rkvs_manager* manager = nullptr;
-    rkvs_error* error = nullptr;
-    fail_allocations_of_this_thread(n, true);
-    const rkvs_status status = rkvs_manager_open(RKVS_ABI_VERSION, nullptr, &manager, &error);
-    const bool failed = stop_failing_allocations();
-    EXPECT_EQ(status, failed ? RKVS_E_NO_MEMORY : RKVS_OK);
-    EXPECT_EQ(rkvs_error_code(error), status);
-    rkvs_error_release(error);
-    rkvs_manager_release(manager);
-    if (!failed) return;
+// How to make what has no handle to work on; on success it is let go of again.
+struct Creation {
+  const char* name;
+  rkvs_status (*create)(rkvs_error** error);
+};
+
+template <typename T>
+rkvs_status keep_nothing(rkvs_status status, T* made, void (*release)(T*)) {
+  EXPECT_EQ(made != nullptr, status == RKVS_OK);
+  if (made != nullptr) release(made);
+  return status;
+}
+
+constexpr Creation kCreations[] = {
+    {"rkvs_manager_open",
+     [](rkvs_error** error) {
+       rkvs_manager* made = nullptr;
+       const rkvs_status status = rkvs_manager_open(RKVS_ABI_VERSION, nullptr, &made, error);
+       return keep_nothing(status, made, rkvs_manager_release);
+     }},
+    {"rkvs_queue_create",
+     [](rkvs_error** error) {
+       rkvs_queue* made = nullptr;
+       const rkvs_status status = rkvs_queue_create(&made, error);
+       return keep_nothing(status, made, rkvs_queue_release);
+     }},
+    {"rkvs_atomic_batch_create",
+     [](rkvs_error** error) {
+       rkvs_atomic_batch* made = nullptr;
+       const rkvs_status status = rkvs_atomic_batch_create(&made, error);
+       return keep_nothing(status, made, rkvs_atomic_batch_release);
+     }},
+};
+
+TEST(CApi, WithoutMemoryNothingIsCreated) {
+  for (const Creation& creation : kCreations) {
+    for (const bool for_good : {false, true}) {
+      SCOPED_TRACE(creation.name);
+      bool failed = true;
+      int n = 0;
+      while (failed && ++n < 100) {
+        rkvs_error* error = nullptr;
+        fail_allocations_of_this_thread(n, for_good);
+        const rkvs_status status = creation.create(&error);
+        failed = stop_failing_allocations();
+        EXPECT_EQ(status, failed ? RKVS_E_NO_MEMORY : RKVS_OK) << n;
+        EXPECT_EQ(rkvs_error_code(error), status);
+        rkvs_error_release(error);
+      }
+      EXPECT_FALSE(failed) << "never enough";
+      EXPECT_GT(n, 1) << "allocates nothing";
+    }
   }
-  FAIL() << "never enough";
+}
+
+// What a transform's callback sees of it, which decides nothing then.
+TEST(CApi, WithoutMemoryATransformSetsNothing) {
+  World world;
+  const std::string before = world.content();
+  const rkvs_transform_callback callback = [](void* user, const void*, size_t,
+                                              rkvs_transform* transform) -> rkvs_status {
+    const std::string value(100, 'x');
+    fail_allocations_of_this_thread(1, true);
+    const rkvs_status set = rkvs_transform_set(transform, value.data(), value.size());
+    EXPECT_TRUE(stop_failing_allocations());
+    EXPECT_EQ(set, RKVS_E_NO_MEMORY);
+    fail_allocations_of_this_thread(1, true);
+    if (user != nullptr) {
+      EXPECT_EQ(rkvs_transform_remove(transform), RKVS_OK);
+    }
+    EXPECT_FALSE(stop_failing_allocations());
+    return RKVS_OK;
+  };
+  EXPECT_EQ(rkvs_namespace_transform(world.ns, "k1", 2, callback, nullptr, nullptr, nullptr),
+            RKVS_OK);
+  EXPECT_EQ(world.content(), before);
+  EXPECT_EQ(rkvs_namespace_transform(world.ns, "k1", 2, callback, &world, nullptr, nullptr),
+            RKVS_OK);
+  EXPECT_EQ(rkvs_namespace_exists(world.ns, "k1", 2, nullptr), RKVS_NOT_FOUND);
+}
+
+// The last call that succeeded counts.
+TEST(CApi, WithoutMemoryATransformKeepsWhatItHadSet) {
+  World world;
+  const rkvs_transform_callback callback = [](void*, const void*, size_t,
+                                              rkvs_transform* transform) -> rkvs_status {
+    const std::string value(100, 'x');
+    EXPECT_EQ(rkvs_transform_set(transform, "first", 5), RKVS_OK);
+    fail_allocations_of_this_thread(1, true);
+    EXPECT_EQ(rkvs_transform_set(transform, value.data(), value.size()), RKVS_E_NO_MEMORY);
+    EXPECT_TRUE(stop_failing_allocations());
+    return RKVS_OK;
+  };
+  rkvs_value* now = nullptr;
+  EXPECT_EQ(rkvs_namespace_transform(world.ns, "k1", 2, callback, nullptr, &now, nullptr), RKVS_OK);
+  ASSERT_NE(now, nullptr);
+  EXPECT_EQ(std::string(static_cast<const char*>(rkvs_value_data(now)), rkvs_value_size(now)),
+            "first");
+  rkvs_value_release(now);
+}
+
+TEST(CApi, WhatAllocatesNothingNeverAsksForMemory) {
+  for (const QuietCall& call : quiet_calls()) {
+    SCOPED_TRACE(call.name);
+    World world;
+    rkvs_error* error = nullptr;
+    EXPECT_NE(rkvs_manager_get_namespace(world.manager, "absent", nullptr, &error), RKVS_OK);
+    ASSERT_NE(error, nullptr);
+    LoadReport report;
+    report.skipped.push_back({"damaged", StatusCode::kSnapshotCorrupt});
+    rkvs_load_report_release(std::exchange(world.report, new rkvs_load_report(std::move(report))));
+    fail_allocations_of_this_thread(1, true);
+    call.call(world, error);
+    EXPECT_FALSE(stop_failing_allocations());
+    rkvs_error_release(error);
+  }
+}
+
+// So that no function is forgotten when one is added: each is tried with allocations that fail, or
+// is known not to make any.
+TEST(CApi, EveryExportedFunctionIsTriedWithoutMemory) {
+  // By WithoutMemoryATransformSetsNothing, for they exist in a callback alone.
+  std::multiset<std::string> tried = {"rkvs_transform_set", "rkvs_transform_remove"};
+  for (const Creation& creation : kCreations) tried.insert(creation.name);
+  for (const Call& call : all_calls()) tried.insert(call.name);
+  for (const QuietCall& call : quiet_calls()) tried.insert(call.name);
+  std::ifstream exports(RKVS_EXPORTS);
+  ASSERT_TRUE(exports.is_open());
+  size_t exported = 0;
+  for (std::string name; std::getline(exports, name); ++exported) {
+    EXPECT_EQ(tried.count(name), 1U) << name;
+  }
+  EXPECT_EQ(tried.size(), exported) << "one is in a list that is not exported";
+  EXPECT_GT(exported, 200U);
 }
 
 }  // namespace

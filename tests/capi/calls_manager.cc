@@ -21,6 +21,10 @@ struct StoreLimits : Sized<rkvs_manager_config> {
   StoreLimits() { content.max_namespaces = 10; }
 };
 
+// Names longer than what a std::string keeps inside of itself, so that a copy allocates.
+constexpr const char* kFresh = "a_namespace_that_is_new_in_the_store";
+constexpr const char* kFile = "a_file_that_is_new_in_the_directory";
+
 // The store has no task for all namespaces that could be stopped.
 rkvs_status unless_none_runs(rkvs_status status, rkvs_error** error) {
   if (status != RKVS_E_AUTOSAVE_NOT_RUNNING) return status;
@@ -49,14 +53,14 @@ Calls manager_calls() {
       RKVS_CALL(rkvs_manager_close),
       RKVS_ASYNC_CALL(rkvs_manager_close_async),
 
-      RKVS_CALL(rkvs_manager_create_namespace, "fresh", nullptr, Out<rkvs_namespace>()),
-      RKVS_ASYNC_CALL(rkvs_manager_create_namespace_async, "fresh", nullptr),
+      RKVS_CALL(rkvs_manager_create_namespace, kFresh, nullptr, Out<rkvs_namespace>()),
+      RKVS_ASYNC_CALL(rkvs_manager_create_namespace_async, kFresh, nullptr),
       RKVS_CALL(rkvs_manager_get_namespace, "users", Out<rkvs_namespace>()),
       RKVS_ASYNC_CALL(rkvs_manager_get_namespace_async, "users"),
       RKVS_CALL(rkvs_manager_delete_namespace, "users"),
       RKVS_ASYNC_CALL(rkvs_manager_delete_namespace_async, "users"),
-      RKVS_CALL(rkvs_manager_clone_namespace, "users", "copy", nullptr, Out<rkvs_namespace>()),
-      RKVS_ASYNC_CALL(rkvs_manager_clone_namespace_async, "users", "copy"),
+      RKVS_CALL(rkvs_manager_clone_namespace, "users", kFresh, nullptr, Out<rkvs_namespace>()),
+      RKVS_ASYNC_CALL(rkvs_manager_clone_namespace_async, "users", kFresh),
       RKVS_CALL(rkvs_manager_list_namespaces, Out<rkvs_list>()),
       RKVS_ASYNC_CALL(rkvs_manager_list_namespaces_async),
       RKVS_CALL(rkvs_manager_update_namespace_config, "users", Limits()),
@@ -77,14 +81,14 @@ Calls manager_calls() {
       RKVS_CALL(rkvs_manager_total_key_count, Slot<uint64_t>()),
       RKVS_ASYNC_CALL(rkvs_manager_total_key_count_async),
 
-      RKVS_CALL(rkvs_manager_save_all, "all", nullptr),
-      RKVS_ASYNC_CALL(rkvs_manager_save_all_async, "all"),
-      RKVS_CALL(rkvs_manager_save_namespace, "users", "one", nullptr),
-      RKVS_ASYNC_CALL(rkvs_manager_save_namespace_async, "users", "one"),
+      RKVS_CALL(rkvs_manager_save_all, kFile, nullptr),
+      RKVS_ASYNC_CALL(rkvs_manager_save_all_async, kFile),
+      RKVS_CALL(rkvs_manager_save_namespace, "users", kFile, nullptr),
+      RKVS_ASYNC_CALL(rkvs_manager_save_namespace_async, "users", kFile),
       RKVS_CALL(rkvs_manager_load_namespace, "saved", nullptr, Out<rkvs_value>()),
       RKVS_ASYNC_CALL(rkvs_manager_load_namespace_async, "saved"),
-      RKVS_CALL(rkvs_manager_load_namespace_as, "saved", "loaded", "other", nullptr),
-      RKVS_ASYNC_CALL(rkvs_manager_load_namespace_as_async, "saved", "loaded", "other"),
+      RKVS_CALL(rkvs_manager_load_namespace_as, "saved", kFresh, "other", nullptr),
+      RKVS_ASYNC_CALL(rkvs_manager_load_namespace_as_async, "saved", kFresh, "other"),
 
       RKVS_CALL_AS(rkvs_manager_add_namespace_autosave_task,
                    {

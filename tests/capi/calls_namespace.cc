@@ -1,13 +1,17 @@
 // Every function of the C API on namespaces, but batches, that can fail.
+#include <string_view>
+
 #include "tests/capi/call_table.h"
 
 namespace rkvs::capi_test {
 
 namespace {
 
+// Longer than what a std::string keeps inside of itself, so that it allocates.
 rkvs_status change(void* /*user*/, const void* /*value*/, size_t /*size*/,
                    rkvs_transform* transform) {
-  return rkvs_transform_set(transform, "changed", 7);
+  static constexpr std::string_view kChanged = "changed into something that is longer than before";
+  return rkvs_transform_set(transform, kChanged.data(), kChanged.size());
 }
 
 struct InAnHour : Sized<rkvs_write_options> {

@@ -84,6 +84,14 @@ struct Call {
 };
 const std::vector<Call>& all_calls();
 
+// One that allocates nothing, called the same way. What it gives back of the world's, or of
+// `error`, is nullptr there afterwards. (calls_quiet.cc)
+struct QuietCall {
+  const char* name;
+  void (*call)(World& world, rkvs_error*& error);
+};
+const std::vector<QuietCall>& quiet_calls();
+
 }  // namespace rkvs::capi_test
 
 #endif  // RKVS_TESTS_CAPI_WORLD_H_

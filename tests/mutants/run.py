@@ -9,11 +9,12 @@ that does not compile, is a mistake in the list and fails the run as a mutant th
 Takes some ten seconds a mutant: for changes to what it mutates, not for every change.
 
 FILE keeps what became of each mutant, as JSON, after each of them. What it has is not done again
-while the sources of library and tests are the same: a run that was ended goes on. With N no new
-mutant is begun after so many minutes; then the run ends with code 2.
+while the mutant, the library and all that its test is made of are the same: a run that was ended goes
+on. With N no new mutant is begun after so many minutes; then the run ends with code 2.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -25,9 +26,13 @@ import sys
 import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+NOT_MADE_OF = {"corpus", "mutants", "reliability", "docs", "python", "__pycache__",
+               "install-deps.sh"}
 NOT_COPIED = ["build", "dist", ".git", "__pycache__", "corpus"]
-# Tests under a mutant may hang; what hangs has been noticed as well.
-SECONDS = 90
+# Tests under a mutant may hang, and what hangs has been noticed as well: after so many times what the
+# test takes without one, and no sooner than after so many seconds.
+HANGS = 10
+HANGS_SECONDS = 20
 # Optimised enough for the races, and quick to build; warnings are the mutant's good right.
 OPTIONS = ["-DRKVS_BUILD_FUZZ=OFF", "-DRKVS_BUILD_EXAMPLES=OFF", "-DRKVS_INSTALL=OFF",
            "-DRKVS_WARNINGS_AS_ERRORS=OFF",
@@ -60,14 +65,14 @@ class Scratch:
         command = ["cmake", "--build", self.build, "--target", test, "-j", str(os.cpu_count())]
         return run(command, self.log) == 0
 
-    def failure_of(self, test, case="*"):
-        """What the test fails by: a test case, a signal, the time; nothing where it passes."""
+    def failure_of(self, test, case="*", seconds=None):
+        """What the test fails by: a case, and a signal or that it hangs; nothing where it passes."""
         before = self.log.stat().st_size
         try:
             code = run([self.build / "tests" / test, "--gtest_filter=" + case], self.log,
-                       timeout=SECONDS)
+                       timeout=seconds)
         except subprocess.TimeoutExpired:
-            return "%d s" % SECONDS
+            code = None
         if code == 0:
             return None
         with open(self.log, "rb") as log:
@@ -76,10 +81,12 @@ class Scratch:
         # The case that ran when the first thing went wrong.
         cases = re.findall(r"\[ RUN      \] (\S+)", output.partition(": Failure\n")[0])
         case = cases[-1] if cases else "?"
+        if code is None:
+            return case + ", which hangs"
         return case if code > 0 else "%s, signal %d" % (case, -code)
 
 
-def try_mutant(scratch, mutant):
+def try_mutant(scratch, mutant, seconds):
     """What became of it: "killed by" something, or what is wrong."""
     path = scratch.tree / mutant["file"]
     original = path.read_text()
@@ -92,41 +99,65 @@ def try_mutant(scratch, mutant):
     try:
         if not scratch.builds(mutant["test"]):
             return "DOES NOT COMPILE"
-        failure = scratch.failure_of(mutant["test"], mutant.get("case", "*"))
+        failure = scratch.failure_of(mutant["test"], mutant.get("case", "*"), seconds)
         return "SURVIVED" if failure is None else "killed by " + failure
     finally:
         path.write_text(original)
 
 
-def state_of_sources():
-    """Changes whenever anything does that a mutant's fate depends on."""
-    digest = hashlib.sha256()
-    for folder in ["include", "src", "capi", "tests"]:
-        for path in sorted((SOURCE / folder).rglob("*")):
-            if path.suffix in [".h", ".cc", ".fbs", ".txt", ".json"] and "build" not in path.parts:
-                digest.update(str(path.relative_to(SOURCE)).encode() + path.read_bytes())
-    return digest.hexdigest()
+def sources_of(test):
+    """Of a test program, by their paths in tests; None where its CMakeLists.txt is another."""
+    text = (SOURCE / "tests/CMakeLists.txt").read_text()
+    found = re.search(r"rkvs_test\(%s\s([^)]*)\)" % re.escape(test), text)
+    return found and {word for word in found.group(1).split() if word.endswith(".cc")}
+
+
+@functools.lru_cache(maxsize=None)
+def state_of_sources(test):
+    """Changes whenever anything does that the fate of the test's mutants depends on: anything but
+    other programs' tests, and what is not compiled."""
+    own = sources_of(test)
+    digest = hashlib.sha256(repr((own and sorted(own), OPTIONS)).encode())
+    for name in ["include", "src", "capi", "cmake", "CMakeLists.txt", "CMakePresets.json", "tests"]:
+        for path in sorted((SOURCE / name).rglob("*")) or [SOURCE / name]:
+            within = path.relative_to(SOURCE / name)
+            if not path.is_file() or NOT_MADE_OF & set(within.parts):
+                continue
+            if own and path.name.endswith("_test.cc") and str(within) not in own:
+                continue
+            digest.update(str(path.relative_to(SOURCE)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class Results:
     """What became of each mutant, kept in a file where one is named."""
 
-    def __init__(self, path):
+    def __init__(self, path, mutants):
         self.path = pathlib.Path(path) if path else None
-        self.state = state_of_sources()
+        # Of the beginning: what is tried is a copy of that.
+        self.states = {mutant["name"]: self.state(mutant) for mutant in mutants}
         self.mutants = {}
         if self.path and self.path.exists():
-            kept = json.loads(self.path.read_text())
-            if kept["sources"] == self.state:
-                self.mutants = kept["mutants"]
+            kept = json.loads(self.path.read_text())["mutants"]
+            self.mutants = {name: kept[name] for name, state in self.states.items()
+                            if kept.get(name, {}).get("sources") == state}
+        self.write()
+
+    @staticmethod
+    def state(mutant):
+        return state_of_sources(mutant["test"]) + hashlib.sha256(
+            json.dumps(mutant).encode()).hexdigest()[:16]
 
     def add(self, mutant, outcome, seconds):
         self.mutants[mutant["name"]] = {"file": mutant["file"], "test": mutant["test"],
-                                        "outcome": outcome, "seconds": round(seconds, 1)}
+                                        "outcome": outcome, "seconds": round(seconds, 1),
+                                        "sources": self.states[mutant["name"]]}
+        self.write()
+
+    def write(self):
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps({"sources": self.state, "mutants": self.mutants},
-                                            indent=1))
+            self.path.write_text(json.dumps({"mutants": self.mutants}, indent=1))
 
     def killed(self, mutants):
         return sum(self.mutants.get(mutant["name"], {}).get("outcome", "").startswith("killed")
@@ -142,24 +173,26 @@ def main():
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes
 
-    mutants = json.loads(pathlib.Path(__file__).with_name("mutants.json").read_text())
-    mutants = [mutant for mutant in mutants if re.search(options.only, mutant["name"])]
-    results = Results(options.results)
+    known = json.loads(pathlib.Path(__file__).with_name("mutants.json").read_text())
+    mutants = [mutant for mutant in known if re.search(options.only, mutant["name"])]
+    results = Results(options.results, known)
     left = [mutant for mutant in mutants if mutant["name"] not in results.mutants]
     if left:
         scratch = Scratch(options.scratch)
-    passing = set()
+    passing = {}  # and the seconds that it takes
     for mutant in left:
         start = time.monotonic()
         if start > until:
             break
         test = (mutant["test"], mutant.get("case", "*"))
         if test not in passing:
-            if not scratch.builds(test[0]) or scratch.failure_of(*test):
+            built = scratch.builds(test[0])
+            begun = time.monotonic()
+            if not built or scratch.failure_of(*test):
                 sys.exit("%s %s fails without any mutant; see %s" % (*test, scratch.log))
-            passing.add(test)
+            passing[test] = time.monotonic() - begun
             start = time.monotonic()
-        outcome = try_mutant(scratch, mutant)
+        outcome = try_mutant(scratch, mutant, max(HANGS_SECONDS, HANGS * passing[test]))
         seconds = time.monotonic() - start
         results.add(mutant, outcome, seconds)
         print("%s: %s (%s, %.0f s)" % (mutant["name"], outcome, mutant["test"], seconds),

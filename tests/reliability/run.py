@@ -10,8 +10,9 @@ sizes and times of what takes long shrink so that it takes about so long, down t
 change, the building not counted. (The environment's RKVS_RELIABILITY_HOURS does the same.)
 
 The run can be ended at any time and goes on with the stage in which it was, fuzzing with the target,
-as long as what it is made of is the same; --fresh begins again. A stage that passed at the size that
+as long as what it is made of is the same; --fresh forgets what the stages have done. A stage that passed at the size that
 is asked for, or at a larger one, is not repeated: an hour and a full run share what is the same.
+Runs with other stages (--only) may go on beside one another: each writes its own into the report.
 build/reliability/report.json is written after each stage: what ran, for how long, with what result
 and which figures. The exit status is 0 when every stage passed, 1 when one did not, 130 when the run
 was ended.
@@ -22,6 +23,8 @@ have executed so far, and runs none.
 """
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -107,14 +110,28 @@ def end_group(process):
         process.wait()
 
 
+@contextlib.contextmanager
+def alone(name):
+    """No other run of this programme is in a block of this name."""
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / (name.replace(" ", "-") + ".lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("  waiting for another run: " + name)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def built(preset, targets, log):
     """Configures the preset and builds the targets (all where there are none)."""
-    if run(["cmake", "--preset", preset], log) != 0:
-        return False
-    command = ["cmake", "--build", "--preset", preset]
-    if targets:
-        command += ["--target"] + targets
-    return run(command, log, what="building " + preset) == 0
+    with alone(preset):
+        if run(["cmake", "--preset", preset], log) != 0:
+            return False
+        command = ["cmake", "--build", "--preset", preset]
+        if targets:
+            command += ["--target"] + targets
+        return run(command, log, what="building " + preset) == 0
 
 
 def fresh_log(name):
@@ -178,7 +195,8 @@ def scaled_tests(stage, factor):
             figures[name] = figures.get(name, 0) + value
     text = log.read_text(errors="replace")
     figures.update(printed(text, stage.more.get("figures", {})))
-    enough = factor < 1 or all(figures[name] >= least for name, least in stage.at_least.items())
+    enough = factor < 1 or all(figures.get(name, 0) >= least
+                               for name, least in stage.at_least.items())
     return passed and enough, figures
 
 
@@ -286,10 +304,16 @@ def lines_in(folders):
 
 
 def ratio():
-    """Of tests to code, in such lines."""
-    figures = {"code_lines": lines_in(["src", "capi", "include"]),
-               "test_lines": lines_in(["tests", "fuzz", "bindings/python/tests"])}
-    figures["tests_to_code"] = round(figures["test_lines"] / figures["code_lines"], 2)
+    """Of tests to code, in such lines: of the C++ core, of the Python package, and of both. Told
+    beside the coverage, and no condition of its passing."""
+    core = {"code": lines_in(["src", "capi", "include"]), "test": lines_in(["tests", "fuzz"])}
+    python = {"code": lines_in(["bindings/python/rkvs"]),
+              "test": lines_in(["bindings/python/tests"])}
+    both = {kind: core[kind] + python[kind] for kind in core}
+    figures = {}
+    for name, lines in [("", core), ("python_", python), ("all_", both)]:
+        figures.update({name + kind + "_lines": count for kind, count in lines.items()})
+        figures[name + "tests_to_code"] = round(lines["test"] / lines["code"], 2)
     return figures
 
 
@@ -298,8 +322,11 @@ def coverage(stage, factor):
     log = fresh_log(stage.id)
     if not built("reliability", [], log):
         return False, {"error": "does not build; see %s" % log.relative_to(SOURCE)}
-    for old in (BUILD / "reliability").rglob("*.gcda"):
-        old.unlink()
+    for folder, folders, files in os.walk(BUILD / "reliability"):
+        folders[:] = [name for name in folders if name not in ["mutants", "found"]]
+        for name in files:
+            if name.endswith(".gcda"):
+                (pathlib.Path(folder) / name).unlink()
     passed = run(["ctest", "--preset", "reliability", "-LE", "soak"], log, what=stage.title) == 0
     return measure(passed, log)
 
@@ -362,10 +389,13 @@ def mutants(stage, factor):
                 BUILD / "reliability" / "mutants", "--results", results, *limit], log,
                what=stage.title)
     known = json.loads((SOURCE / "tests/mutants/mutants.json").read_text())
+    names = [mutant["name"] for mutant in known]
     tried = json.loads(results.read_text())["mutants"] if results.exists() else {}
+    tried = {name: entry for name, entry in tried.items() if name in names}
     killed = sum(entry["outcome"].startswith("killed") for entry in tried.values())
     return code == 0 or (code == 2 and killed == len(tried)), {
         "mutants": len(known), "tried": len(tried), "killed": killed,
+        "minutes_of_trying": round(sum(entry["seconds"] for entry in tried.values()) / 60),
         "survivors": [name for name, entry in tried.items()
                       if not entry["outcome"].startswith("killed")]}
 
@@ -374,10 +404,12 @@ def mutants(stage, factor):
 
 STAGES = [
     Stage("T1", "differential fuzzing", "10,000,000 executions or 30 min a target, no crash",
-          None, fuzz, made_of=("fuzz", "tests/support")),  # the minutes: see side_by_side()
-    Stage("T2", "linearizability", "10,000,000 histories, no violation", 30, scaled_tests,
-          programs=["linearizability_test"], scale=320, at_least={"histories": 10_000_000},
-          figures={"histories": r": (\d+) histories of"}),
+          None, fuzz,  # the minutes: see side_by_side()
+          made_of=("fuzz", "tests/support/failing_files.h", "tests/snapshot/snapshot_model.h")),
+    Stage("T2", "linearizability", "10,000,000 histories, no violation", 37, scaled_tests,
+          programs=["linearizability_test"], scale=230, at_least={"made": 10_000_000},
+          figures={"histories": r": (\d+) histories with operations at the same time",
+                   "made": r"of (\d+) histories of"}),
     Stage("T3", "deterministic schedules", "1,000,000 schedules, each right", 2, scaled_tests,
           always_full=True, programs=["schedules_test"], scale=40,
           at_least={"schedules": 1_000_000},
@@ -394,13 +426,16 @@ STAGES = [
     Stage("T8", "allocation failures", "every allocation of every operation", 1, scaled_tests,
           always_full=True, programs=["allocation_failure_test", "capi_allocation_test"], scale=1),
     Stage("T9", "snapshot invariants", "10,000 snapshots loaded, none broken", 4, scaled_tests,
-          always_full=True, programs=["snapshot_invariants_test"], scale=84),
+          always_full=True, programs=["snapshot_invariants_test"], scale=84,
+          at_least={"snapshots": 10_000}),
     Stage("models", "models, stress, hostile input", "no difference from the model", 10,
           scaled_tests, made_of=("tests", "fuzz"), scale=30,
           programs=["namespace_oracle_test", "namespace_test", "concurrent_test", "hostile_test"]),
     Stage("T10-coverage", "coverage", "lines 95 %, branches 90 %, tests to code 1.5", 18, coverage,
-          always_full=True, made_of=("tests", "fuzz", "bindings/python/tests", "gcovr.cfg")),
-    Stage("T10-mutants", "mutants", "every one killed", 50, mutants, least=5),
+          always_full=True, made_of=("tests", "fuzz", "bindings/python/tests", "bindings/python/rkvs",
+                                      "gcovr.cfg")),
+    Stage("T10-mutants", "mutants", "every one killed", 50, mutants, least=5,
+          made_of=("tests", "tests/mutants")),
 ]
 
 
@@ -432,15 +467,19 @@ def summary(report):
     return "\n".join(lines)
 
 
+NOT_MADE_OF = {"corpus", "__pycache__", "reliability", "mutants", "install-deps.sh"}
+
+
 def state_of_sources(stage):
-    """Of all that a stage is made of. What calls and counts it, here, is not part of it."""
+    """Of all that a stage is made of. What calls and counts it, here, is not part of it, nor are the
+    mutants where they are not what it is about."""
     digest = hashlib.sha256(json.dumps(
         {name: value for name, value in stage.more.items() if name != "jobs"}).encode())
     for name in ["include", "src", "capi", "cmake", "CMakeLists.txt", "CMakePresets.json",
                  *stage.made_of]:
         for path in sorted((SOURCE / name).rglob("*")) or [SOURCE / name]:
-            parts = path.relative_to(SOURCE).parts
-            if path.is_file() and not {"corpus", "__pycache__", "reliability"} & set(parts):
+            parts = set(path.relative_to(SOURCE / name).parts)
+            if path.is_file() and not parts & NOT_MADE_OF:
                 digest.update(str(path.relative_to(SOURCE)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -473,6 +512,17 @@ def factor_for(minutes):
     return high
 
 
+def kept():
+    """The report of the runs so far."""
+    return json.loads(REPORT.read_text()) if REPORT.exists() else {}
+
+
+def entries_of(report, part, wanted):
+    """Those whose stage is `wanted`, by the names they have there: T4, or "T4 at 1"."""
+    return {name: entry for name, entry in report.get(part, {}).items()
+            if wanted(name.partition(" at ")[0])}
+
+
 def write(report):
     """At once or not at all: what is there must be what a run goes on with."""
     REPORT.parent.mkdir(parents=True, exist_ok=True)
@@ -490,6 +540,37 @@ def has_passed(report, stage, factor):
     entry = report["stages"].get(stage.id, {})
     return (entry.get("passed", False) and entry.get("share", 0) >= share_of(stage, factor) and
             entry.get("sources") == state_of_sources(stage))
+
+
+def run_stage(stage, number, report, factor, save):
+    """Unless it has passed; goes on where an ended run was. Calls save() when there is something."""
+    if has_passed(report, stage, factor):
+        say("%s %s: done before: %s" % (number, stage.title,
+                                        json.dumps(report["stages"][stage.id]["figures"])))
+        return
+    say("%s %s, about %d min" % (number, stage.title, stage.minutes_at(factor)))
+    made_of = {"sources": state_of_sources(stage), "share": share_of(stage, factor)}
+    place = "%s at %g" % (stage.id, made_of["share"])
+    partly = report["partly"].get(place, {})
+    if partly.get("sources") != made_of["sources"]:
+        partly = {**made_of, "minutes": 0, "done": {}}
+    start, before, stage.done = time.time(), partly["minutes"], partly["done"]
+
+    def keep():
+        partly["minutes"] = before + (time.time() - start) / 60
+        report["partly"][place] = partly
+        save()
+
+    stage.keep = keep
+    passed, figures = stage.work(stage, stage.share(factor))
+    report["partly"].pop(place, None)
+    report["stages"][stage.id] = {
+        "title": stage.title, "target": stage.target, **made_of, "passed": passed,
+        "figures": figures, "command": "python3 tests/reliability/run.py --only %s" % stage.id,
+        "minutes": round(before + (time.time() - start) / 60, 1),
+        "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    save()
+    say("  %s: %s" % ("passed" if passed else "FAILED", json.dumps(figures)))
 
 
 def at_least_one(text):
@@ -513,7 +594,10 @@ def main():
                         help="what the instrumented tests have executed so far")
     options = parser.parse_args()
     side_by_side(options.fuzz_jobs)
-    wanted = [stage for stage in STAGES if not options.only or stage.id in options.only.split(",")]
+    only = set(options.only.split(",")) if options.only else {stage.id for stage in STAGES}
+    if unknown := only - {stage.id for stage in STAGES}:
+        parser.error("no such stage: " + ", ".join(sorted(unknown)))
+    wanted = [stage for stage in STAGES if stage.id in only]
     full = sum(stage.minutes for stage in STAGES) / 60
     factor = factor_for(60 * options.hours) if options.hours else 1.0
     if options.ratio:
@@ -523,7 +607,7 @@ def main():
         if not REPORT.exists():
             say("nothing has been run")
             return 1
-        print(summary(json.loads(REPORT.read_text())))
+        print(summary(kept()))
         return 0
     if options.coverage_report:
         log = fresh_log("coverage-report")
@@ -538,51 +622,30 @@ def main():
             sum(stage.minutes_at(factor) for stage in STAGES) / 60, full))
         return 0
 
-    report = {}
-    if REPORT.exists() and not options.fresh:
-        report = json.loads(REPORT.read_text())
-    report = {"commit": commit(), "machine": processor(), "cores": os.cpu_count(),
-              "system": platform.platform(), "stages": report.get("stages", {}),
-              "partly": report.get("partly", {})}
+    def save(own):
+        """What this run knows of the stages `own`; of all others what is there by now."""
+        with alone("report"):
+            present = kept()
+            for part in ("stages", "partly"):
+                report[part] = {**entries_of(present, part, lambda id: id not in own),
+                                **entries_of(report, part, lambda id: id in own)}
+            report["commit"] = commit()
+            # Of all stages: `asked_for` at the size of this run, `passed` at full size.
+            report["asked_for"] = all(has_passed(report, stage, factor) for stage in STAGES)
+            report["passed"] = all(has_passed(report, stage, 1.0) for stage in STAGES)
+            write(report)
 
-    def save():
-        # Of all stages: `asked_for` at the size of this run, `passed` at full size.
-        report["asked_for"] = all(has_passed(report, stage, factor) for stage in STAGES)
-        report["passed"] = all(has_passed(report, stage, 1.0) for stage in STAGES)
-        write(report)
+    report = {"commit": commit(), "machine": processor(), "cores": os.cpu_count(),
+              "system": platform.platform(), "stages": {}, "partly": {}}
+    # With --fresh nothing is known of them, and so forgotten.
+    save({stage.id for stage in wanted} if options.fresh else set())
 
     say("%d stages, %.0f %% of full size" % (len(wanted), 100 * factor))
     for number, stage in enumerate(wanted, 1):
-        if has_passed(report, stage, factor):
-            say("(%d/%d) %s: done before: %s" % (
-                number, len(wanted), stage.title,
-                json.dumps(report["stages"][stage.id]["figures"])))
-            continue
-        say("(%d/%d) %s, about %d min" % (number, len(wanted), stage.title,
-                                          stage.minutes_at(factor)))
-        made_of = {"sources": state_of_sources(stage), "share": share_of(stage, factor)}
-        place = "%s at %g" % (stage.id, made_of["share"])
-        partly = report["partly"].get(place, {})
-        if partly.get("sources") != made_of["sources"]:
-            partly = {**made_of, "minutes": 0, "done": {}}
-        start, before, stage.done = time.time(), partly["minutes"], partly["done"]
-
-        def keep():
-            partly["minutes"] = before + (time.time() - start) / 60
-            report["partly"][place] = partly
-            save()
-
-        stage.keep = keep
-        passed, figures = stage.work(stage, stage.share(factor))
-        report["partly"].pop(place, None)
-        report["stages"][stage.id] = {
-            "title": stage.title, "target": stage.target, **made_of, "passed": passed,
-            "figures": figures, "command": "python3 tests/reliability/run.py --only %s" % stage.id,
-            "minutes": round(before + (time.time() - start) / 60, 1),
-            "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-        save()
-        say("  %s: %s" % ("passed" if passed else "FAILED", json.dumps(figures)))
-    save()
+        with alone("stage " + stage.id):
+            save(set())  # a run beside this one may have done it meanwhile
+            run_stage(stage, "(%d/%d)" % (number, len(wanted)), report, factor,
+                      lambda: save({stage.id}))
     failed = [stage.title for stage in wanted if not report["stages"][stage.id]["passed"]]
     say("report: %s" % REPORT.relative_to(SOURCE))
     if failed:

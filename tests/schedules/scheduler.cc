@@ -47,6 +47,10 @@ class Scheduler {
       workers.push_back(std::make_unique<Worker>());
       Worker& worker = *workers.back();
       worker.number = live_.size();
+      // Another than this thread's.
+      worker.thread_slot_plus_one =
+          2 + (internal::thread_slot() + static_cast<uint32_t>(worker.number)) %
+                  (internal::kSharedThreadSlot - 1);
       worker.body = &body;
       live_.push_back(&worker);
       if (stacks_.size() < live_.size()) stacks_.push_back(std::make_unique<char[]>(kStackBytes));
@@ -122,7 +126,7 @@ class Scheduler {
     ::ucontext_t context{};
     internal::TableMemory::Own tables;
     bool is_called_back = false;
-    uint32_t thread_slot_plus_one = internal::thread_slot() + 1;
+    uint32_t thread_slot_plus_one = 0;
   };
   struct Sleeper {
     const std::atomic<uint32_t>* word;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <rkvs/manager.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -28,6 +29,7 @@ using internal::Budget;
 using internal::Cut;
 using internal::Deadline;
 using internal::Entry;
+using internal::kThreadSlots;
 using internal::Mutex;
 using internal::SharedMutex;
 
@@ -232,6 +234,67 @@ TEST(Schedules, OfABudgetNeverGiveOutMoreThanThereIs) {
   });
 }
 
+// A budget from which threads take in advance, with one that only the operations that have ended
+// change.
+struct KeptBudget {
+  static constexpr uint64_t kLimit = 6 * kThreadSlots;
+
+  explicit KeptBudget(uint64_t used) : in_use(used), most(used) { budget.set(kLimit, used); }
+
+  // Must be granted if it would have fitted all the time.
+  void reserve(uint64_t amount) {
+    most = in_use;
+    if (budget.reserve(amount)) {
+      in_use += amount;
+      most = std::max(most, in_use);
+      EXPECT_LE(in_use, kLimit);
+    } else {
+      EXPECT_GT(most + amount, kLimit);
+    }
+  }
+  void give_back() {
+    budget.charge(-1);
+    --in_use;
+    ++given_back;
+  }
+
+  Budget budget;
+  uint64_t in_use;
+  uint64_t most;  // since the last reserve() began
+  uint64_t given_back = 0;
+};
+
+TEST(Schedules, OfABudgetRefuseNothingThatOthersOnlyKeep) {
+  explore(20000, [](uint64_t) {
+    auto kept = std::make_shared<KeptBudget>(10);
+    return Scenario{.bodies = {[=] { kept->give_back(); },
+                               [=] {
+                                 kept->reserve(1);
+                                 kept->reserve(1);
+                               },
+                               [=] {
+                                 kept->reserve(KeptBudget::kLimit - 12);
+                                 kept->reserve(1);
+                               }},
+                    .check = [=] { EXPECT_EQ(kept->budget.used(), kept->in_use); }};
+  });
+}
+
+TEST(Schedules, OfABudgetFindAllThatWasGivenBack) {
+  explore(20000, [](uint64_t) {
+    auto kept = std::make_shared<KeptBudget>(5);
+    return Scenario{.bodies = {[=] {
+                                 for (int i = 0; i < 5; ++i) kept->give_back();
+                               },
+                               [=] {
+                                 kept->reserve(KeptBudget::kLimit - 5);
+                                 // Whatever has been given back by now.
+                                 if (kept->given_back != 0) kept->reserve(kept->given_back);
+                               }},
+                    .check = [=] { EXPECT_EQ(kept->budget.used(), kept->in_use); }};
+  });
+}
+
 TEST(Schedules, OfWritersAtALimitOfBytesKeepTheAccount) {
   explore(1500, [](uint64_t seed) {
     auto ns = std::make_shared<Namespace>(make_namespace({.shard_count = kShards}, kHash));
@@ -416,7 +479,7 @@ TEST(Schedules, OfOperationsOnKeysWithOneHashAreLinearizable) {
 }
 
 TEST(Schedules, OfPairsOfKeysAreLinearizable) {
-  constexpr Mix kPairs = {2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 4, 5, 1, 2, 2, 2};
+  constexpr Mix kPairs = {2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 4, 5, 1, 2, 2, 2};
   explore_histories(1500, {.mix = kPairs});
   explore_histories(1000, {.mix = kPairs, .resizes = true});
 }

@@ -237,6 +237,31 @@ TEST(LinearizabilityChecker, KnowsWhenKeysExpire) {
   EXPECT_TRUE(holds({put_expiring(0, 9), advance(2, 3), get(0, 1, 10, 11)}));
 }
 
+TEST(LinearizabilityChecker, KnowsThatADeletedNamespaceStaysDeleted) {
+  constexpr StatusCode kGone = StatusCode::kNamespaceDeleted;
+  const auto refused = [](OpKind kind, int64_t called, int64_t returned) {
+    return single(kind, 1, called, returned, 9, kAbsent, kGone);
+  };
+  const Op put_before = put(0, 1, 0, 1);
+  const Op deleted = single(OpKind::kDeleteNamespace, 0, 2, 10);
+  EXPECT_TRUE(holds({put_before, deleted, refused(OpKind::kPut, 11, 12)}));
+  EXPECT_FALSE(holds({put_before, refused(OpKind::kPut, 11, 12)})) << "nobody deleted it";
+  EXPECT_FALSE(holds({refused(OpKind::kPut, 0, 1), deleted})) << "too early";
+  EXPECT_FALSE(holds({put_before, deleted, put(1, 1, 11, 12)})) << "too late";
+  EXPECT_FALSE(holds({put_before, deleted, get(0, kAbsent, 11, 12)})) << "too late";
+  // Concurrent: either way, but not alive again, for another key neither.
+  EXPECT_TRUE(holds({put_before, deleted, get(0, 1, 3, 4), refused(OpKind::kGet, 5, 6)}));
+  EXPECT_FALSE(holds({put_before, deleted, refused(OpKind::kGet, 3, 4), get(0, 1, 5, 6)}));
+  EXPECT_FALSE(holds({put_before, deleted, refused(OpKind::kGet, 3, 4), put(2, 1, 5, 6)}));
+  // A pair is refused whole, and a second delete is of another namespace.
+  Op both = get_pair(kAbsent, kAbsent, 11, 12);
+  both.code = kGone;
+  both.item_codes = {kGone, kGone};
+  EXPECT_TRUE(holds({deleted, both, single(OpKind::kDeleteNamespace, 0, 13, 14)}));
+  both.item_codes[0] = StatusCode::kOk;
+  EXPECT_FALSE(holds({deleted, both}));
+}
+
 TEST(LinearizabilityChecker, HandlesTheLongestHistory) {
   // Everything concurrent: 64! orders.
   History history;

@@ -5,7 +5,9 @@
 #include "tests/support/linearizability.h"
 
 #include <gtest/gtest.h>
+#include <rkvs/manager.h>
 #include <rkvs/namespace.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -42,13 +44,16 @@ constexpr std::chrono::milliseconds kTime = is_instrumented() ? 2500ms : 1000ms;
 
 // --- Making histories ----------------------------------------------------------------------------
 
-// How many histories to make: `most`, or as many as fit into the time, but at least `least`.
-// Machines that are slow or instrumented make fewer.
+// How many histories to make in which operations were on at the same time, the others being made
+// by the way: `most`, or as many as fit into the time, but at least `least`, for which there is
+// kPatience. Machines that are slow or instrumented make fewer. On one processor all count.
 struct Amount {
   int least;
   int most;
   Clock::duration time;
 };
+
+constexpr auto kPatience = 60s;
 
 struct Outcome {
   int made = 0;
@@ -57,6 +62,7 @@ struct Outcome {
   // Pairs of operations of two threads that were on at the same time, and histories with any.
   uint64_t overlaps = 0;
   int overlapping = 0;
+  int counted = 0;
 };
 
 // Histories that are made while others are checked.
@@ -66,15 +72,18 @@ constexpr int kRound = 16;
 // one is not linearizable.
 Outcome make_histories(HistoryMaker& maker, Subject& subject, Model model, const Amount& amount) {
   const auto limit = Clock::now() + amount.time;
+  const auto patience = std::max(limit, Clock::now() + kPatience);
   Outcome outcome;
   std::vector<History> making;
   int ordered = 0;
+  const bool all_count = count_processors() < 2;
   const auto start_next = [&] {
-    const bool enough = ordered >= amount.least && Clock::now() >= limit;
-    making.resize(enough ? 0 : static_cast<size_t>(std::min(kRound, amount.most - ordered)));
+    const int wanted = Clock::now() < limit ? amount.most : amount.least;
+    const bool enough = outcome.counted >= wanted || Clock::now() >= patience;
+    making.resize(enough ? 0 : kRound);
     if (making.empty()) return;
     maker.start(subject, ordered, making);
-    ordered += static_cast<int>(making.size());
+    ordered += kRound;
   };
   std::vector<History> made;
   for (start_next(); !making.empty() && !outcome.violated;) {
@@ -86,6 +95,7 @@ Outcome make_histories(HistoryMaker& maker, Subject& subject, Model model, const
       const uint64_t overlaps = count_overlaps(history);
       outcome.overlaps += overlaps;
       outcome.overlapping += overlaps != 0 ? 1 : 0;
+      outcome.counted += overlaps != 0 || all_count ? 1 : 0;
       if (!is_linearizable(history, model)) {
         outcome.violated = true;
         outcome.violation = to_string(history, model);
@@ -102,10 +112,10 @@ Outcome make_histories(HistoryMaker& maker, Subject& subject, Model model, const
 
 void report(const char* what, const Outcome& all, Clock::time_point since) {
   const double seconds = std::chrono::duration<double>(Clock::now() - since).count();
-  std::printf("%s: %d histories of %d operations, %.0f histories/s\n", what, all.made,
+  std::printf("%s: %d histories with operations at the same time, %.1f pairs in each\n", what,
+              all.overlapping, static_cast<double>(all.overlaps) / std::max(all.overlapping, 1));
+  std::printf("  of %d histories of %d operations, %.0f histories/s\n", all.made,
               kThreads * kOpsPerThread, all.made / seconds);
-  std::printf("  operations at the same time in %d of them, %.1f pairs a history\n",
-              all.overlapping, static_cast<double>(all.overlaps) / all.made);
 }
 
 // --- The real store ------------------------------------------------------------------------------
@@ -128,11 +138,14 @@ std::vector<std::string> crowd_around(const Keys& keys, const KeyHash& hash, siz
 // What runs on without one is given the processors for milliseconds, and histories wait.
 constexpr auto kPause = 100us;
 
-// Calls `work()` on another thread again and again.
+// Calls `work()` on another thread again and again. Threads of histories that are woken get its
+// processor at once, in the middle of what it does.
 class Background {
  public:
   explicit Background(std::function<void()> work)
       : thread_([this, work = std::move(work)] {
+          const sched_param lowest{};
+          static_cast<void>(sched_setscheduler(0, SCHED_IDLE, &lowest));
           while (!stop_.load()) work();
         }) {}
   ~Background() {
@@ -162,6 +175,9 @@ struct StoreCase {
   // Another thread takes cuts and images as saves do.
   bool saves = false;
 };
+
+// The least histories of each case in which operations were on at the same time.
+constexpr int kLeast = 10;
 
 // A save without a file.
 void save(const Namespace& ns) {
@@ -206,8 +222,9 @@ void expect_linearizable(const StoreCase& c) {
       });
     }
     outcome = make_histories(maker, store, {.initial = {}, .max_keys = c.max_keys},
-                             {10, c.count * test_scale(), kTime * test_scale()});
+                             {kLeast, c.count * test_scale(), kTime * test_scale()});
     EXPECT_FALSE(outcome.violated) << outcome.violation;
+    EXPECT_GE(outcome.counted, kLeast);
     while (resizes.load() < 2) std::this_thread::sleep_for(1ms);
   }
   report(c.name, outcome, since);
@@ -305,8 +322,9 @@ TEST(Linearizability, AutomaticGrowth) {
       }
       std::this_thread::yield();
     });
-    const Outcome outcome = make_histories(maker, store, {}, {10, 600, kTime / 2});
+    const Outcome outcome = make_histories(maker, store, {}, {kLeast, 1600, kTime / 2});
     EXPECT_FALSE(outcome.violated) << outcome.violation;
+    EXPECT_GE(outcome.counted, kLeast);
     all.made += outcome.made;
     all.overlaps += outcome.overlaps;
     all.overlapping += outcome.overlapping;
@@ -319,6 +337,68 @@ TEST(Linearizability, AutomaticGrowth) {
   report("automatic growth", all, since);
 }
 
+// A namespace that is deleted, and another of its name created at once, by whatever thread draws
+// it: handles of the deleted one stay dead.
+class DeletedStore : public Store {
+ public:
+  DeletedStore(StorageManager& manager, const Namespace& first, const Keys& keys)
+      : Store(first, keys), manager_(manager) {}
+
+  void run(Op& op) override {
+    if (op.kind != OpKind::kDeleteNamespace) return Store::run(op);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    op.code = manager_.delete_namespace(kName).code();
+    created_ = create(manager_);
+  }
+  void renew() override {
+    if (!created_) return;
+    use(*std::move(created_));
+    created_.reset();
+    ++deletes_;
+  }
+  int deletes() const { return deletes_; }
+
+  static Namespace create(StorageManager& manager) {
+    return *manager.create_namespace(kName, {.shard_count = 7, .lock_timeout = kMaxLockTimeout});
+  }
+
+  static constexpr const char* kName = "histories";
+
+ private:
+  StorageManager& manager_;
+  std::mutex mutex_;
+  std::optional<Namespace> created_;
+  int deletes_ = 0;
+};
+
+TEST(Linearizability, NamespacesThatAreDeletedAndCreatedAgain) {
+  StorageManager manager;
+  ASSERT_TRUE(is_ok(manager.initialize()));
+  DeletedStore store(manager, DeletedStore::create(manager), {"a", "b", "c"});
+  const auto since = Clock::now();
+  Outcome outcome;
+  {
+    HistoryMaker maker(kMixWithDeletes, 4);
+    const Background resizer([&] {
+      for (const uint32_t shards : {8u, 7u}) {
+        // Now and then there is none, or it is deleted meanwhile.
+        auto ns = manager.get_namespace(DeletedStore::kName);
+        const StatusCode code = ns.ok() ? ns->resize_shards(shards).code() : ns.code();
+        ASSERT_TRUE(code == StatusCode::kOk || code == StatusCode::kNamespaceDeleted ||
+                    code == StatusCode::kNamespaceNotFound)
+            << status_code_name(code);
+        std::this_thread::sleep_for(kPause);
+      }
+    });
+    outcome = make_histories(maker, store, {}, {kLeast, 5000 * test_scale(), kTime * test_scale()});
+  }
+  EXPECT_FALSE(outcome.violated) << outcome.violation;
+  EXPECT_GE(outcome.counted, kLeast);
+  report("deletes of the namespace", outcome, since);
+  std::printf("  %d of them with a delete\n", store.deletes());
+  EXPECT_GT(store.deletes(), 0);
+}
+
 // --- Seeded defects: the same harness finds each of them -----------------------------------------
 
 constexpr int kCatchWithin = 1000;
@@ -328,6 +408,9 @@ class LockedMap : public Subject {
  public:
   explicit LockedMap(uint32_t max_keys = 0) : max_keys_(max_keys) {}
   void run(Op& op) override { locked(op); }
+  void renew() override {
+    if (state_[0] == kDeleted) state_ = {};
+  }
 
  protected:
   // Holds everything: simple, and right.
@@ -366,6 +449,8 @@ bool is_caught(Subject& subject, uint32_t max_keys = 0, Mix mix = kMix) {
 TEST(SeededDefect, NoneInTheLockedMap) {
   LockedMap map;
   EXPECT_FALSE(is_caught(map));
+  LockedMap deleted;
+  EXPECT_FALSE(is_caught(deleted, 0, kMixWithDeletes));
   LockedMap limited(2);
   EXPECT_FALSE(is_caught(limited, 2, kMixWithCounts));
 }
@@ -502,6 +587,40 @@ TEST(SeededDefect, RoutingThatIsNotCheckedAgainUnderTheLock) {
     std::this_thread::sleep_for(50us);
   });
   EXPECT_TRUE(is_caught(map));
+}
+
+TEST(SeededDefect, NamespaceThatIsDeletedKeyByKey) {
+  struct Partly : LockedMap {
+    void run(Op& op) override {
+      if (op.kind == OpKind::kDeleteNamespace) {
+        first_is_gone = true;
+        let_others_in();
+      } else if (first_is_gone && !is_pair(op.kind) && op.keys[0] == 0) {
+        op.code = StatusCode::kNamespaceDeleted;
+        return;
+      }
+      locked(op);
+    }
+    void renew() override {
+      LockedMap::renew();
+      first_is_gone = false;
+    }
+    std::atomic<bool> first_is_gone{false};
+  } map;
+  EXPECT_TRUE(is_caught(map, 0, kMixWithDeletes));
+}
+
+TEST(SeededDefect, HandleThatLivesAgain) {
+  struct Revived : LockedMap {
+    void run(Op& op) override {
+      locked(op);
+      if (op.kind != OpKind::kDeleteNamespace) return;
+      let_others_in();
+      const std::scoped_lock lock(mutexes_[0], mutexes_[1], mutexes_[2]);
+      renew();
+    }
+  } map;
+  EXPECT_TRUE(is_caught(map, 0, kMixWithDeletes));
 }
 
 TEST(SeededDefect, LimitThatIsCheckedBeforeTheLock) {

@@ -54,10 +54,37 @@ class Barrier {
   std::atomic<uint32_t> phase_{0};
 };
 
-// Brings the calling thread to one of the processors that it may run on, for now: threads that wake
-// each other all the time are put side by side onto one of them, while others run elsewhere, and
-// then two operations are hardly ever on at the same time.
-inline void move_to_processor(size_t number) {
+// Where operations meet: whoever comes waits a moment for another one, and the two go on together.
+// An operation takes less time than it takes to wake the next thread, so that without this whole
+// histories are done one thread after another.
+class Meeting {
+ public:
+  // Not longer than so many looks: the others may not be running.
+  void wait(int looks) {
+    uint32_t waiting = came_.fetch_add(1) + 1;
+    if (waiting % 2 == 0) return;
+    for (; looks > 0; --looks) {
+      if (came_.load() != waiting) return;
+    }
+    came_.compare_exchange_strong(waiting, waiting - 1);  // nobody came
+  }
+
+ private:
+  alignas(64) std::atomic<uint32_t> came_{0};
+};
+
+// That the calling thread may run on.
+inline size_t count_processors() {
+  cpu_set_t allowed;
+  return sched_getaffinity(0, sizeof(allowed), &allowed) == 0
+             ? static_cast<size_t>(CPU_COUNT(&allowed))
+             : 1;
+}
+
+// Keeps the calling thread on one of the processors that it may run on: threads that wake each
+// other all the time are otherwise put side by side onto one of them, while others run elsewhere,
+// and then two operations are hardly ever on at the same time.
+inline void stay_on_processor(size_t number) {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
   const auto count = static_cast<size_t>(CPU_COUNT(&allowed));
@@ -68,7 +95,6 @@ inline void move_to_processor(size_t number) {
   CPU_ZERO(&one);
   CPU_SET(at, &one);
   static_cast<void>(sched_setaffinity(0, sizeof(one), &one));
-  static_cast<void>(sched_setaffinity(0, sizeof(allowed), &allowed));
 }
 
 // Makes histories in rounds: one after another on the same keys, with no more between them than
@@ -98,9 +124,10 @@ class HistoryMaker {
  private:
   using Clock = std::chrono::steady_clock;
 
-  // After so many rounds the threads are spread over the processors again. Not more often: spread,
-  // they make half as many histories, and fewer of those meet a resize.
-  static constexpr uint32_t kSpread = 32;
+  // Looks for another thread's operation: at the start the others are being woken, later they are
+  // a random spin away.
+  static constexpr int kFirstLooks = 10000;
+  static constexpr int kLooks = 500;
 
   struct Order {
     Subject* subject = nullptr;  // none: it is over
@@ -124,13 +151,13 @@ class HistoryMaker {
   }
 
   void work(int thread, uint64_t seed) {
+    stay_on_processor(static_cast<size_t>(thread));
     std::mt19937_64 random(seed);
     OpDraw::Kinds kinds(mix_.begin(), mix_.end());
     for (uint32_t known = 0;; ++known) {
       orders_.wait(known);
       const Order order = order_;
       if (order.subject == nullptr) return;
-      if (known % kSpread == 0) move_to_processor(static_cast<size_t>(thread));
       gate_.arrive_and_wait([] {});
       const size_t size = order.round->size();
       for (size_t i = 0; i < size; ++i) {
@@ -155,6 +182,8 @@ class HistoryMaker {
           1 + (number % 256 * kThreads * kOpsPerThread + thread * kOpsPerThread + i) * 2;
       Op op = draw.next(static_cast<uint16_t>(value));
       op.thread = thread;
+      // Not every time: some operations begin while another one is on.
+      if (i % 2 == 0) meeting_.wait(i == 0 ? kFirstLooks : kLooks);
       run(subject, op);
       draw.note(op);
       own.ops[static_cast<size_t>(i)] = op;
@@ -187,6 +216,7 @@ class HistoryMaker {
     // Nothing that a later history starts with expires.
     if (mix_[static_cast<size_t>(OpKind::kAdvance)] != 0) look(OpKind::kAdvance, 0);
     for (size_t k = 0; k < kKeys; ++k) look(OpKind::kGet, k);
+    subject.renew();
   }
 
   // What a thread has done of a history.
@@ -196,6 +226,7 @@ class HistoryMaker {
 
   const Mix mix_;
   Barrier gate_;
+  Meeting meeting_;
   std::array<Own, kThreads> own_;
   Order order_;
   std::atomic<uint32_t> orders_{0};

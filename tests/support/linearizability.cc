@@ -205,14 +205,24 @@ bool search(const History& history, const Model& model) {
 }
 
 constexpr std::array<std::string_view, kOpKinds> kOpNames = {
-    "get",         "exists",       "set",         "put",      "update",
-    "delete_key",  "consume",      "count_keys",  "add",      "compare_and_set",
-    "increment",   "put expiring", "advance",     "get pair", "set pair",
-    "delete pair", "consume pair", "set and add", "move"};
+    "get",         "exists",           "set",         "put",
+    "update",      "delete_key",       "consume",     "count_keys",
+    "add",         "compare_and_set",  "increment",   "put expiring",
+    "advance",     "delete namespace", "get pair",    "set pair",
+    "delete pair", "consume pair",     "set and add", "move"};
 
 }  // namespace
 
 void execute(Op& op, uint32_t max_keys, ModelState& state) {
+  if (op.kind == OpKind::kDeleteNamespace) {
+    op.code = StatusCode::kOk;
+    return state.fill(kDeleted);
+  }
+  if (state[0] == kDeleted) {
+    op.code = StatusCode::kNamespaceDeleted;
+    if (is_pair(op.kind)) op.item_codes.fill(op.code);
+    return op.seen.fill(kAbsent);
+  }
   if (is_pair(op.kind)) return execute_pair(op, max_keys, state);
   const Step done = step(op, 0, max_keys, state);
   op.code = done.code;
@@ -231,8 +241,7 @@ bool is_linearizable(const History& history, const Model& model) {
   };
   for (const Op& op : history) {
     if (is_pair(op.kind)) join(op.keys[0], op.keys[1]);
-    const bool is_global = op.kind == OpKind::kCountKeys || op.kind == OpKind::kAdvance;
-    if (is_global || model.max_keys != 0) group.fill(0);
+    if (is_global(op.kind) || model.max_keys != 0) group.fill(0);
   }
   for (uint8_t g = 0; g < kMaxModelKeys; ++g) {
     History part;

@@ -45,6 +45,8 @@ enum class OpKind : uint8_t {
   kIncrement,      // by 1, from 0; tells the sum
   kPutExpiring,    // to be gone at the next kAdvance
   kAdvance,        // of the clock: what expires is gone
+  // From then on every operation answers NamespaceDeleted, but for this one, which is Ok.
+  kDeleteNamespace,
   // All or nothing, of two keys, which may be the same one.
   kGetPair,
   kSetPair,
@@ -53,11 +55,17 @@ enum class OpKind : uint8_t {
   kSetAddPair,  // an AtomicBatch: sets the first key, adds the second
   kMovePair,    // an AtomicBatch: consumes the first key, sets the second
 };
-inline constexpr size_t kOpKinds = 19;
+inline constexpr size_t kOpKinds = 20;
 // Of values in a ModelState: the entry expires. Values that are written or seen are below.
 inline constexpr uint16_t kExpires = 0x8000;
+// Of every key in a ModelState: the namespace was deleted.
+inline constexpr uint16_t kDeleted = 0xFFFF;
 
 constexpr bool is_pair(OpKind kind) { return kind >= OpKind::kGetPair; }
+// Whether it concerns all keys.
+constexpr bool is_global(OpKind kind) {
+  return kind == OpKind::kCountKeys || kind == OpKind::kAdvance || kind == OpKind::kDeleteNamespace;
+}
 
 // One operation: what was asked, what came out, and when.
 struct Op {

@@ -35,18 +35,22 @@ class Subject {
  public:
   virtual ~Subject() = default;
   virtual void run(Op& op) = 0;
+  // After each history, by one thread alone: what was deleted is there again, and empty.
+  virtual void renew() {}
 };
 
 // How often each OpKind is drawn, relative to the others.
 using Mix = std::array<int, kOpKinds>;
-inline constexpr Mix kMix = {4, 1, 3, 3, 2, 1, 2, 0, 2, 3, 0, 0, 0, 3, 3, 1, 2, 2, 2};
+inline constexpr Mix kMix = {4, 1, 3, 3, 2, 1, 2, 0, 2, 3, 0, 0, 0, 0, 3, 3, 1, 2, 2, 2};
 // Near a limit an AtomicBatch tells what fails whatever the limit is first; the model does not.
-inline constexpr Mix kMixWithLimit = {4, 1, 3, 3, 2, 1, 2, 0, 2, 2, 0, 0, 0, 3, 3, 1, 2, 0, 0};
+inline constexpr Mix kMixWithLimit = {4, 1, 3, 3, 2, 1, 2, 0, 2, 2, 0, 0, 0, 0, 3, 3, 1, 2, 0, 0};
 // With counts of all keys, which connect all operations.
-inline constexpr Mix kMixWithCounts = {4, 1, 3, 3, 2, 1, 2, 2, 1, 1, 0, 0, 0, 3, 3, 1, 2, 0, 0};
-inline constexpr Mix kMixOfCompares = {2, 0, 1, 2, 0, 1, 0, 0, 2, 9, 0, 0, 0, 1, 1, 0, 0, 2, 2};
-inline constexpr Mix kMixOfCounters = {3, 0, 0, 1, 0, 1, 1, 0, 1, 0, 8, 0, 0, 3, 1, 0, 1, 1, 1};
-inline constexpr Mix kMixOfExpiries = {4, 1, 1, 1, 1, 0, 1, 0, 2, 2, 0, 6, 3, 3, 1, 0, 1, 1, 1};
+inline constexpr Mix kMixWithCounts = {4, 1, 3, 3, 2, 1, 2, 2, 1, 1, 0, 0, 0, 0, 3, 3, 1, 2, 0, 0};
+inline constexpr Mix kMixOfCompares = {2, 0, 1, 2, 0, 1, 0, 0, 2, 9, 0, 0, 0, 0, 1, 1, 0, 0, 2, 2};
+inline constexpr Mix kMixOfCounters = {3, 0, 0, 1, 0, 1, 1, 0, 1, 0, 8, 0, 0, 0, 3, 1, 0, 1, 1, 1};
+inline constexpr Mix kMixOfExpiries = {4, 1, 1, 1, 1, 0, 1, 0, 2, 2, 0, 6, 3, 0, 3, 1, 0, 1, 1, 1};
+// A namespace that is deleted in every third history or so.
+inline constexpr Mix kMixWithDeletes = {8, 2, 6, 6, 4, 2, 4, 4, 4, 6, 0, 0, 0, 1, 6, 6, 2, 4, 4, 4};
 
 inline bool writes(OpKind kind) {
   switch (kind) {
@@ -57,6 +61,7 @@ inline bool writes(OpKind kind) {
     case OpKind::kCountKeys:
     case OpKind::kIncrement:
     case OpKind::kAdvance:
+    case OpKind::kDeleteNamespace:
     case OpKind::kGetPair:
     case OpKind::kDeletePair:
     case OpKind::kConsumePair: return false;
@@ -76,7 +81,7 @@ class OpDraw {
     Op op;
     op.kind = static_cast<OpKind>(kinds_(random_));
     op.keys = {static_cast<uint8_t>(random_() % kKeys), static_cast<uint8_t>(random_() % kKeys)};
-    if (op.kind == OpKind::kCountKeys || op.kind == OpKind::kAdvance) op.keys = {};
+    if (is_global(op.kind)) op.keys = {};
     if (op.kind == OpKind::kCompareAndSet) {
       op.expected = known_[op.keys[0]];
       if (op.expected == kAbsent) op.kind = OpKind::kGet;
@@ -190,6 +195,10 @@ class Store : public Subject {
       default: run_pair(op);
     }
   }
+
+ protected:
+  // Goes on with another namespace, while no operation is on.
+  void use(Namespace ns) { ns_ = std::move(ns); }
 
  private:
   static void take(Op& op, const Result<Value>& result) {

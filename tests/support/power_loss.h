@@ -43,6 +43,10 @@ class PowerLoss {
     size_t single_blocks = 16;
     // Mixtures of all that besides.
     size_t random_states = 8;
+    // Instead of all these every content that the model allows, to sectors: 9 of a full block and
+    // to the power of blocks of a file, so for small files alone. With it, and as long as
+    // is_complete(), visit_states() leaves no state out.
+    bool every_content = false;
   };
 
   PowerLoss(const DiskImage& before, const std::vector<DiskOperation>& log)
@@ -59,6 +63,7 @@ class PowerLoss {
   void visit_states(size_t operations, const Options& options, const Visit& visit) {
     while (done_ < operations) apply(log_[done_++]);
     const size_t pending = std::min<size_t>(pending_names_.size(), kMostPending);
+    is_complete_ = is_complete_ && options.every_content && pending == pending_names_.size();
     const size_t sure = pending_names_.size() - pending;
     for (uint32_t chosen = 0; chosen < uint32_t{1} << pending; ++chosen) {
       Names names = names_;
@@ -72,6 +77,10 @@ class PowerLoss {
     }
     if (directory_pending_) visit(DiskImage{.directory = false, .files = {}}, {operations, true});
   }
+
+  // Whether every state was visited so far: each time with `every_content`, few enough changes of
+  // names were pending to try all their parts, and no two files were unsynced at once.
+  bool is_complete() const { return is_complete_; }
 
  private:
   using Kind = DiskOperation::Kind;
@@ -131,6 +140,7 @@ class PowerLoss {
     add(file.synced);
     if (file.pending.empty()) return all;
     const std::string full = after_all(file);
+    if (options.every_content) return every_content_of(file.synced, full);
     std::string nothing = file.synced;
     nothing.resize(std::max(full.size(), file.synced.size()), '\0');
     add(full);
@@ -160,6 +170,37 @@ class PowerLoss {
     }
     return all;
   }
+  // All: each length to a sector, and in it each block torn behind each of its sectors; behind the
+  // last of them it became what it should, behind none it is as it was.
+  static std::vector<std::shared_ptr<const std::string>> every_content_of(const std::string& synced,
+                                                                          const std::string& full) {
+    std::vector<std::shared_ptr<const std::string>> all = {
+        std::make_shared<const std::string>(synced)};
+    const size_t first = synced.size() / kBlock;
+    for (size_t length = full.size();;) {
+      std::string nothing = synced;
+      nothing.resize(std::max(length, synced.size()), '\0');
+      const size_t blocks = (length + kBlock - 1) / kBlock;
+      // Of each block how many of its sectors became what they should: a number of so many digits.
+      std::vector<uint64_t> kept(blocks - first, 0);
+      for (bool more = true; more;) {
+        std::string bytes = full.substr(0, length);
+        for (size_t i = 0; i < kept.size(); ++i) {
+          restore(bytes, nothing, first + i, kept[i] * kSector);
+        }
+        all.push_back(std::make_shared<const std::string>(std::move(bytes)));
+        more = false;
+        for (size_t i = 0; i < kept.size() && !more; ++i) {
+          const uint64_t end = std::min<uint64_t>(length, (first + i + 1) * kBlock);
+          const uint64_t sectors = (end - (first + i) * kBlock + kSector - 1) / kSector;
+          more = kept[i] < sectors;
+          kept[i] = more ? kept[i] + 1 : 0;
+        }
+      }
+      length = length == 0 ? 0 : (length - 1) / kSector * kSector;
+      if (length <= synced.size()) return all;
+    }
+  }
   // Puts back what was in the block behind its first `kept` bytes.
   static void restore(std::string& bytes, const std::string& before, size_t block, uint64_t kept) {
     const size_t begin = std::min<size_t>(bytes.size(), block * kBlock + kept);
@@ -171,12 +212,17 @@ class PowerLoss {
   void visit_contents(const Names& names, const Origin& origin, const Options& options,
                       const Visit& visit) {
     DiskImage image;
+    size_t unsynced = 0;
     std::map<uint32_t, std::vector<std::shared_ptr<const std::string>>> contents;
     for (const auto& [name, inode] : names) {
       auto& of = contents[inode];
-      if (of.empty()) of = contents_of(files_[inode], options);
+      if (of.empty()) {
+        of = contents_of(files_[inode], options);
+        unsynced += of.size() > 1 ? 1 : 0;
+      }
       image.files[name] = of.front();
     }
+    is_complete_ = is_complete_ && unsynced <= 1;
     visit(image, origin);
     for (const auto& [inode, all] : contents) {
       for (size_t i = 1; i < all.size(); ++i) {
@@ -193,6 +239,7 @@ class PowerLoss {
   size_t done_ = 0;
   bool directory_;
   bool directory_pending_ = false;
+  bool is_complete_ = true;
   Names names_;
   std::vector<const DiskOperation*> pending_names_;
   std::map<uint32_t, File> files_;
