@@ -10,8 +10,8 @@
 // among all stores, all-or-nothing, and best effort with rkvs and rkvs-rs; beside batch gets stand
 // gets one by one of the tables. What has no batches loops. The second goes through shard counts
 // and sizes as the benchmark of rkvs-rs does. Each line: nanoseconds an ITEM, the list of keys made
-// included, the median of the rounds; items a second; the ratio to rkvs; and of whole BATCHES min,
-// mean, p99 and max.
+// included, the median of the rounds; items a second; the ratio to rkvs; and of whole BATCHES (of
+// gets one by one: of those) min, mean, p99 and max.
 #include "bench/suite.h"
 
 namespace rkvs::bench {
@@ -58,8 +58,8 @@ void compare_all(const Options& options, Report& report) {
           if (name != "absl" && name != "boost") continue;
           Contender* const one = contender.get();
           sides.push_back({name + "_single", one->name() + ", one by one",
-                           [=](size_t segment, std::vector<double>*) {
-                             return one->run(Op::kGet, segment * calls, calls, nullptr);
+                           [=](size_t segment, std::vector<double>* samples) {
+                             return one->run(Op::kGet, segment * calls, calls, samples);
                            }});
         }
         const Figures figures = compare(describe(batch), about_of(batch, "compare"), sides,

@@ -46,23 +46,6 @@ Report report_of(const std::string& question) {
           Options(0, nullptr, {{"json", folder / ("choices_" + question + ".json")}})};
 }
 
-// print_ratios(), and a row for each candidate.
-void tell(Report& report, const char* question, const std::vector<Candidate>& candidates,
-          const std::vector<std::vector<double>>& rounds, size_t operations, size_t base = 0) {
-  print_ratios(question, candidates, rounds, operations, base);
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    std::vector<double> ns, ratios;
-    for (const auto& round : rounds) {
-      ns.push_back(round[i] / static_cast<double>(operations) * 1e9);
-      ratios.push_back(round[i] / round[base]);
-    }
-    report.row({{"operation", question},
-                {"contender", candidates[i].name},
-                {"ns", median(ns)},
-                {"ratio", median(ratios)}});
-  }
-}
-
 // --- shards --------------------------------------------------------------------------------------
 
 void shards(size_t count, size_t rounds) {
@@ -88,7 +71,7 @@ void shards(size_t count, size_t rounds) {
                               return seconds_since(start);
                             }});
     }
-    tell(report, question, candidates, take_turns(candidates, rounds, 6), 6 * kSegment, 4);
+    report.ratios(question, candidates, take_turns(candidates, rounds, 6), 6 * kSegment, 4);
   };
   ask("get", [&](RkvsStore& store, size_t first) {
     for (size_t i = first; i < first + kSegment; ++i) {
@@ -183,8 +166,8 @@ void header(size_t count, size_t rounds) {
   add_header<32>(owners, gets, sets, keys, access);
   add_header<20>(owners, gets, sets, keys, access);
   Report report = report_of("header");
-  tell(report, "get", gets, take_turns(gets, rounds, 10), 10 * kSegment);
-  tell(report, "overwrite", sets, take_turns(sets, rounds, 10), 10 * kSegment);
+  report.ratios("get", gets, take_turns(gets, rounds, 10), 10 * kSegment);
+  report.ratios("overwrite", sets, take_turns(sets, rounds, 10), 10 * kSegment);
   report.write();
 }
 

@@ -11,11 +11,12 @@
 // alone; a task is a thread here, a task of tokio there. A read takes a handle; an overwrite
 // returns nothing (rkvs-rs: the old value, it has no other). Each line: nanoseconds of wall clock
 // an operation of all threads together, the median of the rounds; operations a second; the ratio to
-// rkvs; of each 16th call by itself min, mean, p99 and max.
+// rkvs; of each 16th call by itself (of Redis: of whole pipelines) min, mean, p99 and max.
 //
 // The third takes apart what a second thread costs: one thread; two, each with a store of its own,
 // which have the memory and the machine in common; two with one store, which have its locks and
-// counts in common as well. Nanoseconds here are those of one thread's operation.
+// counts in common as well. Nanoseconds here are those of one thread's operation, and operations a
+// second those of one thread.
 #include <algorithm>
 #include <thread>
 
@@ -39,7 +40,7 @@ Figures measure(const Field& field, Mix mix, const std::string& scenario, json a
   about["threads"] = mix.threads;
   about["reads"] = mix.read_percent;
   about["keys_drawn"] = mix.zipf ? "zipf" : "uniform";
-  return compare(scenario, std::move(about), sides, rounds, report);
+  return compare(scenario, about, sides, rounds, report);
 }
 
 void compare_all(const Options& options, Report& report) {
@@ -89,21 +90,27 @@ void take_apart(const Options& options, Report& report) {
                    .seed = segment};
       };
       sides.push_back({name + "_alone", one->name() + ", one thread",
-                       [=](size_t segment, std::vector<double>*) {
-                         return one->mix(mix_of(1, segment), nullptr);
+                       [=](size_t segment, std::vector<double>* samples) {
+                         return one->mix(mix_of(1, segment), samples);
                        }});
       sides.push_back({name + "_apart", one->name() + ", two, a store each",
-                       [=](size_t segment, std::vector<double>*) {
+                       [=](size_t segment, std::vector<double>* samples) {
                          double beside = 0;
-                         std::thread thread(
-                             [&] { beside = other->mix(mix_of(1, segment + 1), nullptr); });
-                         const double ns = one->mix(mix_of(1, segment), nullptr);
+                         std::vector<double> theirs;
+                         std::thread thread([&] {
+                           beside = other->mix(mix_of(1, segment + 1),
+                                               samples == nullptr ? nullptr : &theirs);
+                         });
+                         const double ns = one->mix(mix_of(1, segment), samples);
                          thread.join();
+                         if (samples != nullptr) {
+                           samples->insert(samples->end(), theirs.begin(), theirs.end());
+                         }
                          return std::max(ns, beside);
                        }});
       sides.push_back({name + "_together", one->name() + ", two, one store",
-                       [=](size_t segment, std::vector<double>*) {
-                         return 2 * one->mix(mix_of(2, segment), nullptr);
+                       [=](size_t segment, std::vector<double>* samples) {
+                         return 2 * one->mix(mix_of(2, segment), samples);
                        }});
     }
     compare("taken apart, uniform, " + std::to_string(reads) + " % reads",

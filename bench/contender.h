@@ -112,7 +112,8 @@ class Contender {
 
   // Each: nanoseconds an operation, over about `count` of them, beginning with the `first` place in
   // the order. Those that change which keys there are put things back afterwards, unmeasured. With
-  // `samples`, each call (of mixes: each 16th) is timed by itself and its nanoseconds are added.
+  // `samples`, each call (of mixes: each 16th) is timed by itself and its nanoseconds are added;
+  // where calls go in pipelines, each pipeline.
   virtual double run(Op op, size_t first, size_t count, std::vector<double>* samples) = 0;
   virtual double batch(const Batch& batch, size_t first, size_t count,
                        std::vector<double>* samples) = 0;

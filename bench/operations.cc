@@ -36,7 +36,7 @@ Figures measure(const Field& field, Op op, const std::string& scenario, json abo
                      }});
   }
   about["operation"] = name_of(op);
-  return compare(scenario, std::move(about), sides, rounds, report);
+  return compare(scenario, about, sides, rounds, report);
 }
 
 std::vector<Op> wanted(const Options& options) {

@@ -43,6 +43,26 @@ class Report {
 
   void row(json row) { root_["rows"].push_back(std::move(row)); }
 
+  // print_ratios(), and a row for each candidate with what is in `about`.
+  void ratios(const std::string& question, const std::vector<Candidate>& candidates,
+              const std::vector<std::vector<double>>& rounds, size_t operations, size_t base = 0,
+              const json& about = json::object()) {
+    print_ratios(question, candidates, rounds, operations, base);
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      std::vector<double> ns, ratios;
+      for (const auto& round : rounds) {
+        ns.push_back(round[i] / static_cast<double>(operations) * 1e9);
+        ratios.push_back(round[i] / round[base]);
+      }
+      json one = about;
+      one.update({{"operation", question},
+                  {"contender", candidates[i].name},
+                  {"ns", median(ns)},
+                  {"ratio", median(ratios)}});
+      row(std::move(one));
+    }
+  }
+
   // Something else for the file, under a name of its own.
   void attach(const char* name, json what) { root_[name] = std::move(what); }
 

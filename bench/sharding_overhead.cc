@@ -7,8 +7,14 @@
 //   get, set   one thread, by shard count (0: the default of a store); as in the suite operations
 //   spread     the keys of each shard: the standard deviation and the fullest shard, beside keys /
 //              shards, and what a fair die would give (which is not zero)
-//   resize     4 -> 16 shards and back, RESIZE_KEYS keys; meanwhile one thread reads and another
-//              overwrites (rkvs; rkvs-rs blocks both): operations that failed, and the longest one
+//   resize     4 -> 16 shards and back, RESIZE_KEYS keys; also while one thread reads and another
+//              overwrites (rkvs; rkvs-rs blocks both), whose operations have a line of their own:
+//              nanoseconds of wall clock an operation of both together, and how many failed
+//
+// Each line but those of the spread, as in the other suites: nanoseconds an operation, the median
+// of the rounds; operations a second; the ratio to rkvs; of single calls min, mean, p99 and max. Of
+// resizes an operation is a resize and the single ones are those of all rounds; of what is done
+// beside them each 16th is one, and the longest of all is the max.
 #include <atomic>
 #include <cmath>
 #include <numeric>
@@ -86,32 +92,56 @@ void spread(const Options& options, Report& report) {
   }
 }
 
-// Seconds of a resize with a reader and a writer beside it.
-double resize_beside_work(RkvsStore& store, const Workload& workload, uint32_t shards,
-                          size_t& failed, double& longest) {
+std::vector<double> in_seconds(std::vector<double> ns) {
+  for (double& one : ns) one *= 1e-9;
+  return ns;
+}
+
+// What a reader and a writer did beside resizes.
+struct Work {
+  size_t failed = 0;
+  std::vector<double> ns;       // of wall clock an operation of both together, by resize
+  std::vector<double> samples;  // of each 16th operation
+  double longest = 0;           // nanoseconds, of all
+};
+
+// Nanoseconds of a resize with a reader and a writer beside it.
+double resize_beside_work(RkvsStore& store, const Workload& workload, uint32_t shards, Work& work) {
   std::atomic<bool> stop{false};
-  std::atomic<size_t> failures{0};
-  std::vector<double> most(2);
+  std::vector<Work> done(2);
+  std::atomic<size_t> operations{0};
   std::vector<std::thread> workers;
-  for (size_t t = 0; t < 2; ++t) {
+  const auto begin = Clock::now();
+  for (size_t t = 0; t < done.size(); ++t) {
     workers.emplace_back([&, t] {
-      for (size_t i = t * 1000; !stop.load(std::memory_order_relaxed); ++i) {
+      Work mine;
+      size_t count = 0;
+      for (; !stop.load(std::memory_order_relaxed); ++count) {
+        const std::string& key = workload.key(t * 1000 + count);
         const auto start = Clock::now();
-        const bool ok = t == 0 ? store.ns->get(workload.key(i)).ok()
-                               : store.ns->put(workload.key(i), workload.value).ok();
-        most[t] = std::max(most[t], seconds_since(start));
-        if (!ok) ++failures;
+        const bool ok = t == 0 ? store.ns->get(key).ok() : store.ns->put(key, workload.value).ok();
+        const double took = seconds_since(start) * 1e9;
+        mine.longest = std::max(mine.longest, took);
+        if (count % 16 == 0) mine.samples.push_back(took);
+        if (!ok) ++mine.failed;
       }
+      operations += count;
+      done[t] = std::move(mine);
     });
   }
   const auto start = Clock::now();
   expect(store.ns->resize_shards(shards).ok());
-  const double seconds = seconds_since(start);
+  const double ns = seconds_since(start) * 1e9;
   stop = true;
+  const double all = seconds_since(begin) * 1e9;
   for (auto& worker : workers) worker.join();
-  failed += failures;
-  longest = std::max({longest, most[0], most[1]});
-  return seconds;
+  for (const Work& one : done) {
+    work.failed += one.failed;
+    work.samples.insert(work.samples.end(), one.samples.begin(), one.samples.end());
+    work.longest = std::max(work.longest, one.longest);
+  }
+  work.ns.push_back(all / static_cast<double>(std::max<size_t>(1, operations)));
+  return ns;
 }
 
 void resize(const Options& options, Report& report) {
@@ -125,39 +155,39 @@ void resize(const Options& options, Report& report) {
   } else {
     peer->fill();
   }
-  std::vector<double> alone, beside, theirs;
-  size_t failed = 0;
-  double longest = 0;
+  std::vector<double> alone, beside, theirs;  // nanoseconds
+  Work work;
   for (size_t round = 0; round < options.number("rounds"); ++round) {
     const auto start = Clock::now();
     expect(store.ns->resize_shards(16).ok());
-    alone.push_back(seconds_since(start));
+    alone.push_back(seconds_since(start) * 1e9);
     expect(store.ns->resize_shards(4).ok());
-    beside.push_back(resize_beside_work(store, workload, 16, failed, longest));
+    beside.push_back(resize_beside_work(store, workload, 16, work));
     expect(store.ns->resize_shards(4).ok());
     if (auto* const process = dynamic_cast<ProcessContender*>(peer.get())) {
-      theirs.push_back(process->tell("resize 16"));
+      theirs.push_back(process->tell("resize 16") * 1e9);
       expect(theirs.back() >= 0);
       // What it would take back to 4 is not asked for: it refuses to shrink.
       peer->fill();
     }
   }
-  std::printf(
-      "resize 4 -> 16: %.4f s; beside a reader and a writer %.4f s, %zu operations failed, "
-      "the longest took %.0f us\n",
-      median(alone), median(beside), failed, longest * 1e6);
+  const std::string keys = std::to_string(workload.keys.size()) + " keys";
+  const auto line = [&](const char* name, const char* title, const std::vector<double>& ns) {
+    add_line("resize 4 -> 16, " + keys, {{"part", "resize"}, {"keys", workload.keys.size()}}, name,
+             title, ns, alone, latency_of(ns), report);
+  };
+  line("rkvs", "rkvs", alone);
+  line("rkvs_beside_work", "rkvs, beside two threads", beside);
   if (!theirs.empty()) {
-    std::printf("resize 4 -> 16, rkvs-rs: %.4f s\n", median(theirs));
-    report.target("rkvs_rs.resize", alone, theirs, "s");
+    line("rkvs_rs", "rkvs-rs", theirs);
+    report.target("rkvs_rs.resize", in_seconds(alone), in_seconds(theirs), "s");
   }
-  report.target("rkvs_rs.resize_failures", {static_cast<double>(failed)}, {}, "operations");
-  report.row({{"part", "resize"},
-              {"keys", workload.keys.size()},
-              {"seconds", median(alone)},
-              {"seconds_beside_work", median(beside)},
-              {"failed", failed},
-              {"longest_us", longest * 1e6},
-              {"rkvs_rs_seconds", theirs.empty() ? json(nullptr) : json(median(theirs))}});
+  Latency operations = latency_of(work.samples);
+  operations.max = work.longest;
+  add_line("a get or put beside a resize, " + keys,
+           {{"part", "beside_resize"}, {"keys", workload.keys.size()}, {"failed", work.failed}},
+           "rkvs", "rkvs", work.ns, work.ns, operations, report);
+  report.target("rkvs_rs.resize_failures", {static_cast<double>(work.failed)}, {}, "operations");
 }
 
 int main_of(int argc, char** argv) {

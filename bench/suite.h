@@ -45,7 +45,8 @@ class Field {
   std::vector<std::pair<std::string, std::unique_ptr<Contender>>> contenders_;
 };
 
-// One side of a scenario: nanoseconds an operation of segment `i`; with samples, single calls too.
+// One side of a scenario: nanoseconds an operation of segment `i`; with samples, those of single
+// calls too.
 struct Side {
   std::string name;   // short, by which figures are found again
   std::string title;  // for people
@@ -55,10 +56,39 @@ struct Side {
 // Nanoseconds an operation, by side and round.
 using Figures = std::map<std::string, std::vector<double>>;
 
-// Every side's turns, then one more each with samples. Prints and reports; `about` is what the rows
-// say beside the figures, and `scenario` what people read. Ratios are to the first side.
-inline Figures compare(const std::string& scenario, json about, const std::vector<Side>& sides,
-                       size_t rounds, Report& report, size_t segments = 1) {
+// Prints and reports one line of a scenario: `ns` an operation and those of the side that ratios
+// are to, by round; of single calls, which there must be, min, mean, p99 and max. `about` is what
+// the row says beside the figures, and `scenario` and `title` what people read.
+inline void add_line(const std::string& scenario, json about, const std::string& name,
+                     const std::string& title, const std::vector<double>& ns,
+                     const std::vector<double>& first, const Latency& latency, Report& report) {
+  if (latency.count == 0) die(scenario + ", " + title + ": no call was timed by itself");
+  std::vector<double> ratios;
+  for (size_t i = 0; i < ns.size(); ++i) ratios.push_back(ns[i] / first[i]);
+  const auto [least, most] = std::minmax_element(ns.begin(), ns.end());
+  const double per_second = 1e9 / median(ns);
+  std::printf("%-44s %-32s %9.1f ns %12.*f/s x%-6.2f min %.0f mean %.0f p99 %.0f max %.0f\n",
+              scenario.c_str(), title.c_str(), median(ns), per_second < 100 ? 2 : 0, per_second,
+              median(ratios), latency.min, latency.mean, latency.p99, latency.max);
+  std::fflush(stdout);
+  json row = std::move(about);
+  row["scenario"] = scenario;
+  row["contender"] = name;
+  row["title"] = title;
+  row["ns"] = median(ns);
+  row["ns_min"] = *least;
+  row["ns_max"] = *most;
+  row["per_second"] = per_second;
+  row["ratio_to_first"] = median(ratios);
+  row["latency"] = to_json(latency);
+  report.row(std::move(row));
+}
+
+// Every side's turns, then one more each with samples, and a line each. Ratios are to the first
+// side.
+inline Figures compare(const std::string& scenario, const json& about,
+                       const std::vector<Side>& sides, size_t rounds, Report& report,
+                       size_t segments = 1) {
   Figures figures;
   if (sides.empty()) return figures;
   std::vector<Candidate> candidates;
@@ -74,30 +104,8 @@ inline Figures compare(const std::string& scenario, json about, const std::vecto
   for (const Side& side : sides) {
     std::vector<double> samples;
     side.run(rounds * segments, &samples);
-    const Latency latency = latency_of(std::move(samples));
-    const std::vector<double>& ns = figures[side.name];
-    std::vector<double> ratios;
-    for (size_t i = 0; i < ns.size(); ++i) ratios.push_back(ns[i] / figures[sides[0].name][i]);
-    const auto [least, most] = std::minmax_element(ns.begin(), ns.end());
-    std::printf("%-44s %-32s %9.1f ns %12.0f/s x%-6.2f", scenario.c_str(), side.title.c_str(),
-                median(ns), 1e9 / median(ns), median(ratios));
-    if (latency.count != 0) {
-      std::printf(" min %.0f mean %.0f p99 %.0f max %.0f", latency.min, latency.mean, latency.p99,
-                  latency.max);
-    }
-    std::printf("\n");
-    std::fflush(stdout);
-    json row = about;
-    row["scenario"] = scenario;
-    row["contender"] = side.name;
-    row["title"] = side.title;
-    row["ns"] = median(ns);
-    row["ns_min"] = *least;
-    row["ns_max"] = *most;
-    row["per_second"] = 1e9 / median(ns);
-    row["ratio_to_first"] = median(ratios);
-    if (latency.count != 0) row["latency"] = to_json(latency);
-    report.row(std::move(row));
+    add_line(scenario, about, side.name, side.title, figures[side.name], figures[sides[0].name],
+             latency_of(std::move(samples)), report);
   }
   return figures;
 }

@@ -9,8 +9,8 @@ DOCUMENT: those below, if none is named. Replaces what stands between `<!-- tabl
 bench/report.py wrote. A table about which nothing was measured stays as it is, and is named.
 
 --check measures and writes nothing: every marker must name a table that there is, every table must
-have its place in a document, and every goal of bench/targets.json an explanation, the heading
-`why` of docs/performance.md, for the case that it is missed.
+have its place in a document, and a row of bench/README.md that names the document, every goal of bench/targets.json an explanation, the heading `why` of
+docs/performance.md, for the case that it is missed, and the edits of steps.py must fit.
 """
 
 import inspect
@@ -19,11 +19,14 @@ import pathlib
 import re
 import sys
 
+import steps
+
 DOCUMENTS = ("docs/performance.md", "docs/design.md", "docs/snapshot_format.md",
              "bindings/python/README.md")
 EXPLANATIONS = "docs/performance.md"
 
 HERE = pathlib.Path(__file__).resolve().parent
+ORIGIN = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \| ([\w/]+(?:, [\w/]+)*) \| .* \| .* \|$", re.M)
 BLOCK = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.S)
 
 
@@ -265,6 +268,29 @@ class Tables:
                        short(row["p9999_us"]), short(row["max_us"] / 1e3)]
                       for row in self._rows("choices_mover")])
 
+    def steps(self):
+        rows = [row for row in self._rows("steps") if "without" in row]
+        return table(["step", "without it, the store"],
+                     [list(line) for line in
+                      {row["contender"]: row["without"] for row in rows}.items()])
+
+    def steps_in_cache(self):
+        return self._steps(1_000)
+
+    def steps_in_memory(self):
+        return self._steps(1_000_000)
+
+    def _steps(self, keys):
+        """A column for each step: the ratios without it; and nanoseconds with all."""
+        rows = self._rows("steps", keys=keys)
+        cells = {(row["operation"], row["contender"]): row for row in rows}
+        names = [steps.ALL, steps.AGAIN] + list(dict.fromkeys(
+            row["contender"] for row in rows if "without" in row))
+        lines = [[operation, short(cells[operation, steps.ALL]["ns"])] +
+                 [f"{cells[operation, name]['ratio']:.2f}" for name in names[1:]]
+                 for operation in dict.fromkeys(row["operation"] for row in rows)]
+        return table(["", steps.ALL, "again"] + names[2:], lines)
+
     def large(self):
         return table(["keys", "bytes of a value", "bytes a key", "insert, ns", "get, ns"],
                      [[f"{row['keys']:,}", str(row["value"]), short(row["bytes"]),
@@ -364,9 +390,15 @@ def check():
     known = {name for name, _ in inspect.getmembers(Tables, inspect.isfunction)
              if not name.startswith("_")}
     used, wrong = set(), []
+    origins = {}
+    for tables, documents in ORIGIN.findall((HERE / "README.md").read_text()):
+        origins.update({name: documents.split(", ") for name in re.findall(r"\w+", tables)})
     for document in DOCUMENTS:
         text = (HERE.parent / document).read_text()
         names = BLOCK.findall(text)
+        short_name = document.removeprefix("docs/").removesuffix(".md")
+        wrong += [f"{document}: bench/README.md does not say where {name} comes from"
+                  for name in names if short_name not in origins.get(name, [])]
         used |= set(names)
         wrong += [f"{document}: there is no table {name}" for name in names if name not in known]
         if not text.count("<!-- table:") == text.count("<!-- end -->") == len(names):
@@ -376,7 +408,7 @@ def check():
     for goal in json.loads((HERE / "targets.json").read_text()):
         if goal.get("why") not in headings:
             wrong.append(f"{goal['id']}: {EXPLANATIONS} does not explain it ({goal.get('why')})")
-    return wrong
+    return wrong + steps.check()
 
 
 def main():

@@ -1,7 +1,8 @@
 // Redis in a process of its own, over loopback, nothing saved.
 //
 // Single operations go in pipelines of kPipeline commands, which is how a program that cares drives
-// it; a batch is one pipeline of its size. A read is GET, an overwrite SET, a removal DEL or
+// it; a batch is one pipeline of its size. Samples are of whole pipelines, each of them, since a
+// command in a pipeline has no time of its own. A read is GET, an overwrite SET, a removal DEL or
 // GETDEL; an all-or-nothing batch is put between MULTI and EXEC.
 #ifndef RKVS_BENCH_STORES_REDIS_CONTENDER_H_
 #define RKVS_BENCH_STORES_REDIS_CONTENDER_H_
@@ -17,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/contender.h"
@@ -90,6 +92,7 @@ class RedisContender : public Contender {
     const std::vector<uint32_t>& order = mix.zipf ? workload().zipf : workload().uniform;
     std::atomic<size_t> ready{0};
     std::atomic<bool> go{false};
+    std::vector<std::vector<double>> taken(mix.threads);
     std::vector<std::thread> workers;
     for (size_t t = 0; t < mix.threads; ++t) {
       workers.emplace_back([&, t] {
@@ -97,25 +100,33 @@ class RedisContender : public Contender {
         expect(connection != nullptr);
         std::mt19937_64 random(mix.seed * 131 + t);
         size_t at = random() % order.size();
+        std::vector<double> mine;
+        mine.reserve(operations / kPipeline);
         ++ready;
         while (!go.load(std::memory_order_acquire)) std::this_thread::yield();
         for (size_t i = 0; i < operations; i += kPipeline) {
+          const auto before = Clock::now();
           for (size_t j = 0; j < kPipeline; ++j) {
             const bool reads = random() % 100 < mix.read_percent;
             append(connection, reads ? Op::kGet : Op::kPut, workload().keys[order[at]]);
             if (++at == order.size()) at = 0;
           }
           take(connection, kPipeline, nullptr);
+          mine.push_back(seconds_since(before) * 1e9);
         }
         redisFree(connection);
+        taken[t] = std::move(mine);
       });
     }
     while (ready != mix.threads) std::this_thread::yield();
     const auto start = Clock::now();
     go.store(true, std::memory_order_release);
     for (auto& worker : workers) worker.join();
-    (void)samples;  // calls are not made one at a time
-    return seconds_since(start) * 1e9 / static_cast<double>(operations * mix.threads);
+    const double seconds = seconds_since(start);
+    if (samples != nullptr) {
+      for (const auto& one : taken) samples->insert(samples->end(), one.begin(), one.end());
+    }
+    return seconds * 1e9 / static_cast<double>(operations * mix.threads);
   }
 
  private:
