@@ -22,16 +22,17 @@ class ManualClock final : public internal::AutosaveClock {
     std::function<void()> call;
     {
       const std::lock_guard lock(mutex_);
-      call.swap(in_next_now_);
+      if (std::this_thread::get_id() == called_on_) call.swap(in_next_now_);
     }
     if (call) call();
     const std::lock_guard lock(mutex_);
     return now_;
   }
-  // Called once, by whoever asks for the time next.
+  // Called once, when this thread asks for the time next; the autosave thread may do so before.
   void call_in_next_now(std::function<void()> call) {
     const std::lock_guard lock(mutex_);
     in_next_now_ = std::move(call);
+    called_on_ = std::this_thread::get_id();
   }
   std::chrono::system_clock::time_point wall_time() override {
     const std::lock_guard lock(mutex_);
@@ -89,6 +90,7 @@ class ManualClock final : public internal::AutosaveClock {
       std::chrono::minutes(4) + std::chrono::milliseconds(5678);
   uint64_t idle_rounds_ = 0;
   std::function<void()> in_next_now_;
+  std::thread::id called_on_;
 };
 
 }  // namespace rkvs::testing
