@@ -205,7 +205,6 @@ TEST_F(ExecutorTest, OneThatIsRefusedToTheEndIsATimeoutAtItsDeadline) {
       start([](const CancelToken&) { return refused(); }, AsyncLane::kWait, begin + 20ms);
   EXPECT_EQ(started.wait(), StatusCode::kTimeout);
   EXPECT_GE(Clock::now(), begin + 19ms);
-  EXPECT_GT(started.probe->runs, 1);
   EXPECT_EQ(started.probe->completions, 1);
 }
 
