@@ -1,7 +1,7 @@
 """Runs the release-sized test programme and writes a report.
 
     python3 tests/reliability/run.py [--hours H] [--only ID[,ID]] [--fresh] [--fuzz-jobs N]
-    python3 tests/reliability/run.py --list | --summary | --ratio | --coverage-report
+    python3 tests/reliability/run.py --list | --summary | --ratio | --coverage-report | --minimise
 
 The stages are those of docs/reliability.md. Each is a test program at a multiple of its usual size
 (RKVS_TEST_SCALE), a fuzz target for a time, or a script; what a stage needs is configured and built
@@ -19,7 +19,7 @@ was ended.
 
 Needs Python 3.10 and nothing else. For the coverage, gcovr (tests/reliability/requirements.txt) is
 installed with pip into build/gcovr; --coverage-report makes the figures and pages of what the tests
-have executed so far, and runs none.
+have executed so far, and runs none. --minimise makes the corpora anew, after T1.
 """
 
 import argparse
@@ -31,6 +31,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -288,6 +289,38 @@ def fuzz_figures(log, seconds, code):
     coverage = re.findall(r"cov: (\d+)", text)
     return {"seconds": seconds, "executions": int(executions.group(1)) if executions else 0,
             "edges": int(coverage[-1]) if coverage else 0, "crashed": code != 0}
+
+
+def minimise():
+    """Makes each corpus anew: the fewest inputs, of those in it and those found, that reach what all
+    of them reach together. Those whose names begin with found_ have found a defect, and stay."""
+    log = fresh_log("minimise")
+    if not built("fuzz", [], log):
+        return False
+    for name in fuzz_targets():
+        corpus = SOURCE / "fuzz" / "corpus" / name
+        found = BUILD / "reliability" / "found" / name
+        smallest = BUILD / "reliability" / "corpus" / name
+        shutil.rmtree(smallest, ignore_errors=True)
+        smallest.mkdir(parents=True)
+        found.mkdir(parents=True, exist_ok=True)
+        for path in corpus.glob("found_*"):
+            shutil.copy(path, smallest)
+        # Edges alone: how often each was taken would ask for several times as many inputs.
+        if run([BUILD / "fuzz" / "fuzz" / name, "-set_cover_merge=1", "-use_counters=0",
+                "-timeout=60", "-rss_limit_mb=2048", smallest, corpus, found], log,
+               what=name) != 0:
+            return False
+        before = list(corpus.iterdir())
+        for path in before:
+            path.unlink()
+        for path in smallest.iterdir():
+            content = path.read_bytes()
+            kept = path.name.startswith("found_")
+            own = path.name if kept else hashlib.sha1(content).hexdigest()[:16]
+            (corpus / own).write_bytes(content)
+        say("%s: %d inputs, %d before" % (name, len(list(corpus.iterdir())), len(before)))
+    return True
 
 
 # --- Coverage and mutants ----------------------------------------------------------------------------
@@ -592,6 +625,8 @@ def main():
     parser.add_argument("--summary", action="store_true", help="print the report as Markdown")
     parser.add_argument("--coverage-report", action="store_true",
                         help="what the instrumented tests have executed so far")
+    parser.add_argument("--minimise", action="store_true",
+                        help="make the corpora of the fuzz targets anew with what was found")
     options = parser.parse_args()
     side_by_side(options.fuzz_jobs)
     only = set(options.only.split(",")) if options.only else {stage.id for stage in STAGES}
@@ -614,6 +649,8 @@ def main():
         _, figures = measure(True, log)
         print(json.dumps(figures, indent=1))
         return 1 if "error" in figures else 0
+    if options.minimise:
+        return 0 if minimise() else 1
     if options.list:
         for stage in wanted:
             print("%-14s %4d min  %s: %s" % (stage.id, stage.minutes_at(factor), stage.title,
