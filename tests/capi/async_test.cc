@@ -387,6 +387,20 @@ TEST(CApiAsyncRelease, WhatIsInFlightKeepsTheStoreUntilItIsDone) {
   EXPECT_EQ(world.finish(RKVS_PENDING), RKVS_OK);
 }
 
+TEST(CApiAsyncRelease, ANamespaceKeepsItsStore) {
+  World world;
+  rkvs_manager* manager = nullptr;
+  rkvs_namespace* ns = nullptr;
+  ASSERT_EQ(rkvs_manager_open(RKVS_ABI_VERSION, nullptr, &manager, nullptr), RKVS_OK);
+  ASSERT_EQ(rkvs_manager_initialize(manager, nullptr), RKVS_OK);
+  ASSERT_EQ(rkvs_manager_create_namespace(manager, "users", nullptr, &ns, nullptr), RKVS_OK);
+  rkvs_manager_release(manager);
+  EXPECT_EQ(rkvs_namespace_put(ns, "key", 3, "v", 1, nullptr, nullptr), RKVS_OK);
+  EXPECT_EQ(world.finish(rkvs_namespace_list_keys_async(ns, &world.how, nullptr, nullptr, nullptr)),
+            RKVS_OK);
+  rkvs_namespace_release(ns);
+}
+
 TEST(CApiAsyncRelease, TheLastHandleMayGoWithAQueueThatOnlyAnOperationHas) {
   for (int i = 0; i < 50; ++i) {
     World world;

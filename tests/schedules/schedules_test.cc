@@ -62,26 +62,39 @@ void expect_at_rest(const Namespace& ns) {
   }
 }
 
-// A save without a file: what it found.
-std::optional<std::map<std::string, std::string>> saved(const Namespace& ns) {
-  const auto cut = Cut::take({impl_of(ns)});
+using Contents = std::map<std::string, std::string>;
+
+// A save without a file, of all of them together: what it found in each.
+std::optional<std::vector<Contents>> saved_together(const std::vector<Namespace>& namespaces) {
+  std::vector<std::shared_ptr<NamespaceImpl>> impls;
+  for (const Namespace& ns : namespaces) impls.push_back(impl_of(ns));
+  const auto cut = Cut::take(impls);
   EXPECT_TRUE(is_ok(cut));
-  if (!cut.ok() || (*cut)->namespaces().empty()) return {};
-  std::map<std::string, std::string> found;
-  auto& image = (*cut)->namespaces().front();
-  for (uint32_t i = 0; i < image.shard_count(); ++i) {
-    const auto entries = image.entries(i);
-    EXPECT_TRUE(is_ok(entries));
-    if (!entries.ok()) return {};
-    RKVS_SCHEDULE_POINT();  // where the save writes its file
-    for (const Entry* entry : *entries) {
-      const bool is_new = found.emplace(entry->key(), entry->value()).second;
-      EXPECT_TRUE(is_new) << entry->key() << " is in two shards";
+  if (!cut.ok() || (*cut)->namespaces().size() != namespaces.size()) return {};
+  std::vector<Contents> all;
+  for (auto& image : (*cut)->namespaces()) {
+    Contents& found = all.emplace_back();
+    for (uint32_t i = 0; i < image.shard_count(); ++i) {
+      const auto entries = image.entries(i);
+      EXPECT_TRUE(is_ok(entries));
+      if (!entries.ok()) return {};
+      RKVS_SCHEDULE_POINT();  // where the save writes its file
+      for (const Entry* entry : *entries) {
+        const bool is_new = found.emplace(entry->key(), entry->value()).second;
+        EXPECT_TRUE(is_new) << entry->key() << " is in two shards";
+      }
+      image.release(i);
     }
-    image.release(i);
+    EXPECT_EQ(found.size(), image.keys);
   }
-  EXPECT_EQ(found.size(), image.keys);
-  return found;
+  return all;
+}
+
+// The same of one.
+std::optional<Contents> saved(const Namespace& ns) {
+  const auto found = saved_together({ns});
+  if (!found) return {};
+  return found->front();
 }
 
 // --- The scheduler itself ------------------------------------------------------------------------
@@ -538,6 +551,44 @@ TEST(Schedules, OfASaveFindOneInstant) {
                       EXPECT_EQ(value_of(*ns, keys[1]), "2");
                       EXPECT_EQ(count_of(*ns), 5u);
                       expect_at_rest(*ns);
+                    }};
+  });
+}
+
+// One of all namespaces: a writer gives each number to the first, then to the second.
+TEST(Schedules, OfASaveOfTwoNamespacesFindOneInstant) {
+  explore(1000, [](uint64_t seed) {
+    const auto make = [] {
+      return std::make_shared<Namespace>(make_namespace({.shard_count = kShards}, kHash));
+    };
+    const auto first = make();
+    const auto second = make();
+    const auto write = [=](int number) {
+      EXPECT_TRUE(is_ok(first->put("number", std::to_string(number))));
+      EXPECT_TRUE(is_ok(second->put("number", std::to_string(number))));
+    };
+    write(0);
+    const auto save = [=] {
+      const auto found = saved_together({*first, *second});
+      ASSERT_TRUE(found.has_value());
+      const int ahead = std::stoi(found->at(0).at("number"));
+      const int behind = std::stoi(found->at(1).at("number"));
+      EXPECT_TRUE(ahead == behind || ahead == behind + 1) << ahead << ' ' << behind;
+    };
+    std::vector<std::function<void()>> bodies = {[=] {
+                                                   write(1);
+                                                   write(2);
+                                                 },
+                                                 save};
+    if (seed % 2 == 0) {
+      bodies.push_back([=] { EXPECT_TRUE(is_ok(second->resize_shards(kMoreShards))); });
+    }
+    if (seed % 3 == 0) bodies.push_back(save);
+    return Scenario{.bodies = std::move(bodies), .check = [=] {
+                      EXPECT_EQ(value_of(*first, "number"), "2");
+                      EXPECT_EQ(value_of(*second, "number"), "2");
+                      expect_at_rest(*first);
+                      expect_at_rest(*second);
                     }};
   });
 }
