@@ -306,10 +306,11 @@ def minimise():
         found.mkdir(parents=True, exist_ok=True)
         for path in corpus.glob("found_*"):
             shutil.copy(path, smallest)
-        # Edges alone: how often each was taken would ask for several times as many inputs.
+        # Edges alone: how often each was taken would ask for several times as many inputs. What takes
+        # too long, or too much, would be left out, and the file of it be left behind.
         if run([BUILD / "fuzz" / "fuzz" / name, "-set_cover_merge=1", "-use_counters=0",
-                "-timeout=60", "-rss_limit_mb=2048", smallest, corpus, found], log,
-               what=name) != 0:
+                "-timeout=1200", "-rss_limit_mb=0", "-artifact_prefix=%s/" % found,
+                smallest, corpus, found], log, what=name) != 0:
             return False
         before = list(corpus.iterdir())
         for path in before:
