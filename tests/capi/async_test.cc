@@ -370,13 +370,18 @@ TEST(CApiAsyncRelease, TheLastHandleMayBeReleasedInACallback) {
   handles.released.wait();
 }
 
+// A store without files and a namespace of it; both are the caller's.
+void open_store(rkvs_manager** manager, rkvs_namespace** ns) {
+  ASSERT_EQ(rkvs_manager_open(RKVS_ABI_VERSION, nullptr, manager, nullptr), RKVS_OK);
+  ASSERT_EQ(rkvs_manager_initialize(*manager, nullptr), RKVS_OK);
+  ASSERT_EQ(rkvs_manager_create_namespace(*manager, "users", nullptr, ns, nullptr), RKVS_OK);
+}
+
 TEST(CApiAsyncRelease, WhatIsInFlightKeepsTheStoreUntilItIsDone) {
   World world;
   rkvs_manager* manager = nullptr;
   rkvs_namespace* ns = nullptr;
-  ASSERT_EQ(rkvs_manager_open(RKVS_ABI_VERSION, nullptr, &manager, nullptr), RKVS_OK);
-  ASSERT_EQ(rkvs_manager_initialize(manager, nullptr), RKVS_OK);
-  ASSERT_EQ(rkvs_manager_create_namespace(manager, "users", nullptr, &ns, nullptr), RKVS_OK);
+  ASSERT_NO_FATAL_FAILURE(open_store(&manager, &ns));
   for (int i = 0; i < 100; ++i) {
     ASSERT_EQ(rkvs_namespace_put(ns, &i, sizeof i, "v", 1, nullptr, nullptr), RKVS_OK);
   }
@@ -391,9 +396,7 @@ TEST(CApiAsyncRelease, ANamespaceKeepsItsStore) {
   World world;
   rkvs_manager* manager = nullptr;
   rkvs_namespace* ns = nullptr;
-  ASSERT_EQ(rkvs_manager_open(RKVS_ABI_VERSION, nullptr, &manager, nullptr), RKVS_OK);
-  ASSERT_EQ(rkvs_manager_initialize(manager, nullptr), RKVS_OK);
-  ASSERT_EQ(rkvs_manager_create_namespace(manager, "users", nullptr, &ns, nullptr), RKVS_OK);
+  ASSERT_NO_FATAL_FAILURE(open_store(&manager, &ns));
   rkvs_manager_release(manager);
   EXPECT_EQ(rkvs_namespace_put(ns, "key", 3, "v", 1, nullptr, nullptr), RKVS_OK);
   EXPECT_EQ(world.finish(rkvs_namespace_list_keys_async(ns, &world.how, nullptr, nullptr, nullptr)),
