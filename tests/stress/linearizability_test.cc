@@ -40,7 +40,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 // How long each case makes histories, if it does not have enough before.
-constexpr std::chrono::milliseconds kTime = is_instrumented() ? 2500ms : 1000ms;
+constexpr std::chrono::milliseconds kTime = is_instrumented() ? 1500ms : 1000ms;
 
 // --- Making histories ----------------------------------------------------------------------------
 
