@@ -173,8 +173,9 @@ TEST(HashFlooding, AutomaticShardsGrowUnderChosenKeysAsUnderAnyOthers) {
 std::string hash_in_another_process() {
   std::array<char, 4096> path{};
   if (readlink("/proc/self/exe", path.data(), path.size() - 1) < 0) return "";
-  const std::string command = std::string(kPrintVariable) + "=1 '" + path.data() +
-                              "' --gtest_filter=HashFlooding.TheSeedIsAnotherInEveryProcess";
+  std::string command = kPrintVariable;
+  command.append("=1 '").append(path.data());
+  command.append("' --gtest_filter=HashFlooding.TheSeedIsAnotherInEveryProcess");
   std::FILE* const output = popen(command.c_str(), "r");
   if (output == nullptr) return "";
   std::string found;
